@@ -1,0 +1,1 @@
+"""Protein backbones: real chains in, a flow on rigid frames, new backbones out."""
