@@ -90,9 +90,14 @@ def write_json(path: str | Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def is_partial(path: Path) -> bool:
+    """Tell whether a name is the temporary one of a file or folder that is, or was, being written."""
+    return path.name.startswith(".") and f".{PARTIAL}" in path.name
+
+
 def remove_partial(folder: str | Path) -> None:
     """Remove what processes that were killed while writing into `folder` left behind."""
-    for leftover in Path(folder).glob(f".*.{PARTIAL}*"):
+    for leftover in filter(is_partial, Path(folder).iterdir()):
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from helicell.core.errors import InputError
-from helicell.core.runs.files import remove_partial, write_json
+from helicell.core.runs.files import is_partial, remove_partial, write_json
 from helicell.core.runs.manifest import MANIFEST_NAME, Manifest
 from helicell.core.runs.settings import Settings
 
@@ -61,7 +61,7 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             message = f"the output folder {path} is a file; choose another name"
             raise InputError(message)
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(not is_partial(file) for file in path.iterdir()):
             cls._check_occupied(path, settings, resume=resume)
             remove_partial(path)
             return cls(path)
