@@ -415,7 +415,9 @@ def _open_array(folder: Path, name: str, shape: tuple[int, ...]) -> NDArray:
         message = f"the chain store {folder} is damaged: {path.name} cannot be read ({error}); import it again"
         raise InputError(message) from error
     if array.shape != shape:
-        message = f"the chain store {folder} is damaged: {path.name} has shape {array.shape}, not {shape}; import it again"
+        message = (
+            f"the chain store {folder} is damaged: {path.name} has shape {array.shape}, not {shape}; import it again"
+        )
         raise InputError(message)
     return np.asarray(array)
 

@@ -1,16 +1,23 @@
-"""Protein chains and the files that hold them: PDB, mmCIF and BinaryCIF, in and out."""
+"""The chain, the value that all protein modules exchange, and the names of its atoms and residues."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chain"]
+__all__ = ["ATOMS", "THREE_LETTER", "Chain"]
+
+ATOMS = ("N", "CA", "C", "O")
+THREE_LETTER = {
+    "A": "ALA", "C": "CYS", "D": "ASP", "E": "GLU", "F": "PHE", "G": "GLY", "H": "HIS", "I": "ILE", "K": "LYS",
+    "L": "LEU", "M": "MET", "N": "ASN", "P": "PRO", "Q": "GLN", "R": "ARG", "S": "SER", "T": "THR", "V": "VAL",
+    "W": "TRP", "Y": "TYR", "X": "UNK",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """An unbroken protein backbone.
+    """A protein backbone.
 
     Attributes
     ----------

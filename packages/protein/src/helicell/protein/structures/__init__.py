@@ -1,0 +1,27 @@
+"""Protein chains and the files that hold them: the only package that touches biotite's readers and writers.
+
+``chain.py`` is the value, ``reading.py`` takes it out of PDB, mmCIF and BinaryCIF files, ``writing.py`` puts it in.
+"""
+
+from helicell.protein.structures.chain import ATOMS, THREE_LETTER, Chain
+from helicell.protein.structures.reading import (
+    Structure,
+    is_structure_file,
+    read_backbone,
+    read_chains,
+    read_structure,
+)
+from helicell.protein.structures.writing import FORMATS, write_backbone
+
+__all__ = [
+    "ATOMS",
+    "FORMATS",
+    "THREE_LETTER",
+    "Chain",
+    "Structure",
+    "is_structure_file",
+    "read_backbone",
+    "read_chains",
+    "read_structure",
+    "write_backbone",
+]

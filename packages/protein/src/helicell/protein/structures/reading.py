@@ -1,0 +1,256 @@
+"""Protein chains out of PDB, mmCIF and BinaryCIF files.
+
+Reading keeps the first model and the first alternative location. A residue counts when it has N, CA and C, whatever
+it is called; its letter is that of the standard parent which the Chemical Component Dictionary gives (MSE is M, SEP
+is S), selenocysteine is C, pyrrolysine K, and ``X`` stands for all others, D-amino acids among them. An oxygen that is
+left out is placed in the peptide plane.
+"""
+
+import gzip
+import io
+import warnings
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helicell.core.errors import InputError
+from helicell.protein.evaluation.secondary_structure import assign_secondary_structure
+from helicell.protein.peptides import place_oxygens, unbroken_segments
+from helicell.protein.structures.chain import ATOMS, THREE_LETTER, Chain
+
+__all__ = ["Structure", "is_structure_file", "read_backbone", "read_chains", "read_structure"]
+
+ONE_LETTER = {name: letter for letter, name in THREE_LETTER.items()}
+# Standard amino acids that stand in for the 21st and the 22nd.
+RARE_PARENTS = {"U": "C", "O": "K"}
+
+SUFFIXES = {".pdb": "pdb", ".ent": "pdb", ".cif": "cif", ".mmcif": "cif", ".bcif": "bcif"}
+# The largest mmCIF files of the PDB (whole virus capsids) unpack to about 300 MB; more is damage or malice.
+MAX_FILE_BYTES = 512 * 2**20
+# No structure is ten micrometres wide (A).
+MAX_COORDINATE = 1e5
+# Words that mark a prediction in the header of a PDB file, which has no field for it.
+PREDICTION_MARKS = ("THEORETICAL MODEL", "ALPHAFOLD", "ESMFOLD", "ROSETTAFOLD")
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What a structure file holds: unbroken chains, and whether it says that it is a prediction."""
+
+    chains: tuple[Chain, ...]
+    predicted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Residues:
+    """The backbone residues of a file, in its order; an oxygen that is absent is NaN."""
+
+    coordinates: NDArray[np.float32]
+    chain: NDArray[np.str_]
+    number: NDArray[np.str_]
+    letters: NDArray[np.str_]
+
+    def __getitem__(self, part: Any) -> "_Residues":
+        return _Residues(self.coordinates[part], self.chain[part], self.number[part], self.letters[part])
+
+
+def is_structure_file(path: Path) -> bool:
+    """Whether the name ends as that of a PDB, mmCIF or BinaryCIF file, perhaps gzipped."""
+    return _format_of(path) is not None
+
+
+def read_chains(path: str | Path) -> list[Chain]:
+    """Read all protein chains of the first model, cut at chain breaks.
+
+    Parameters
+    ----------
+    path
+        A PDB, mmCIF or BinaryCIF file, perhaps gzipped, known by its suffix.
+
+    Returns
+    -------
+    list of Chain
+        Unbroken chains in the order of the file; each is named after the file, its chain and its residue numbers.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is damaged, holds CA atoms only, or no protein at all.
+    """
+    return list(read_structure(path).chains)
+
+
+def read_structure(path: str | Path) -> Structure:
+    """Read the chains of a file as :func:`read_chains` does, and whether the file declares a prediction."""
+    path = Path(path)
+    residues, predicted = _read_residues(path)
+    stem = path.name.split(".")[0] or path.name
+    chains: list[Chain] = []
+    edges = np.flatnonzero(residues.chain[1:] != residues.chain[:-1]) + 1
+    for start, stop in zip([0, *edges], [*edges, len(residues.chain)], strict=True):
+        whole = residues[start:stop]
+        for part in unbroken_segments(whole.coordinates):
+            segment = whole[part]
+            # The psi of a last residue without oxygen is unknown: nothing is invented for a training set.
+            if np.isnan(segment.coordinates[-1, 3]).any():
+                segment = segment[:-1]
+            if len(segment.letters):
+                name = f"{stem}_{segment.chain[0]}:{segment.number[0]}-{segment.number[-1]}"
+                chains.append(_make_chain(name, segment))
+    return Structure(tuple(chains), predicted)
+
+
+def read_backbone(path: str | Path) -> Chain:
+    """Read the one chain of a file, such as a generated backbone, whole even where its geometry is broken.
+
+    Raises
+    ------
+    InputError
+        As for :func:`read_chains`, or if the file holds several chains.
+    """
+    path = Path(path)
+    residues, _ = _read_residues(path)
+    names = list(dict.fromkeys(residues.chain.tolist()))
+    if len(names) > 1:
+        message = f"{path} holds {len(names)} protein chains ({', '.join(names[:5])}), expected one; split it first"
+        raise InputError(message)
+    return _make_chain(path.name.split(".")[0] or path.name, residues)
+
+
+def _make_chain(name: str, residues: _Residues) -> Chain:
+    coordinates = place_oxygens(residues.coordinates)
+    sequence = "".join(residues.letters.tolist())
+    # The display of names is a terminal's or a table's: keep them printable.
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return Chain(name, coordinates, sequence, assign_secondary_structure(coordinates, sequence=sequence))
+
+
+def _read_residues(path: Path) -> tuple[_Residues, bool]:
+    """Read and check a file; every way in which a parser can fail on a bad file becomes one `InputError`."""
+    kind = _format_of(path)
+    if kind is None:
+        message = (
+            f"{path.name} is no structure file by its name; expected {', '.join(SUFFIXES)}, or one of them with .gz"
+        )
+        raise InputError(message)
+    content = _read_bounded(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            atoms, predicted = (_parse_pdb if kind == "pdb" else _parse_cif)(content, kind)
+    except Exception as error:  # noqa: BLE001  # parsers fail on damaged files in every way there is
+        cause = " ".join(str(error).split())[:120] or type(error).__name__
+        message = f"{path} cannot be read as {kind}: {cause}"
+        raise InputError(message) from error
+    return _backbone_residues(path, atoms), predicted
+
+
+def _parse_pdb(content: bytes, _: str) -> tuple[Any, bool]:
+    from biotite.structure.io import pdb
+
+    text = _decode_text(content)
+    file = pdb.PDBFile.read(io.StringIO(text))
+    header = text[: text.find("\nATOM")].upper()
+    return file.get_structure(model=1, altloc="first"), any(mark in header for mark in PREDICTION_MARKS)
+
+
+def _parse_cif(content: bytes, kind: str) -> tuple[Any, bool]:
+    from biotite.structure.io import pdbx
+
+    if kind == "bcif":
+        file = pdbx.BinaryCIFFile.read(io.BytesIO(content))
+    else:
+        file = pdbx.CIFFile.read(io.StringIO(_decode_text(content)))
+    block = file.block
+    predicted = any(name.startswith("ma_") for name in block)
+    if "exptl" in block:
+        methods = block["exptl"]["method"].as_array(str)
+        predicted |= any("THEORETICAL" in method.upper() for method in methods)
+    return pdbx.get_structure(file, model=1, altloc="first"), predicted
+
+
+def _backbone_residues(path: Path, atoms: Any) -> _Residues:
+    """Gather N, CA, C and O of each residue; residues without the first three are left out."""
+    names = atoms.atom_name
+    # Calcium ions are called CA as well, in residues called CA.
+    wanted = np.isin(names, ATOMS) & (atoms.res_name != "CA")
+    atoms = atoms[wanted]
+    if not np.isin("CA", atoms.atom_name):
+        message = f"{path} holds no protein chain"
+        raise InputError(message)
+    labels = np.stack([atoms.chain_id, atoms.res_id.astype(str), atoms.ins_code])
+    starts = np.concatenate([[True], (labels[:, 1:] != labels[:, :-1]).any(axis=0)])
+    residue = np.cumsum(starts) - 1
+    slot = np.argmax(atoms.atom_name[:, None] == np.array(ATOMS), axis=1)
+    table = np.full((residue[-1] + 1, len(ATOMS), 3), np.nan, np.float32)
+    present = np.zeros(table.shape[:2], bool)
+    # Backwards, so that of two atoms with one name the first stays.
+    table[residue[::-1], slot[::-1]] = atoms.coord[::-1]
+    present[residue, slot] = True
+    if not (np.abs(table[present]) < MAX_COORDINATE).all():
+        message = f"{path} holds coordinates that are not finite numbers of Angstrom"
+        raise InputError(message)
+    complete = present[:, :3].all(axis=1)
+    if not complete.any():
+        message = f"{path} holds CA atoms without N and C; give full backbones (N, CA, C, O)"
+        raise InputError(message)
+    first = np.flatnonzero(starts)[complete]
+    letters = np.array([_letter(name) for name in atoms.res_name[first].tolist()])
+    number = np.strings.add(labels[1, first], labels[2, first])
+    return _Residues(table[complete], labels[0, first], number, letters)
+
+
+@lru_cache(maxsize=4096)
+def _letter(residue: str) -> str:
+    """Letter of a residue or of its standard parent (rule in the module's first lines)."""
+    if residue in ONE_LETTER:
+        return ONE_LETTER[residue]
+    from biotite.structure import info
+
+    letter = info.one_letter_code(residue) or "X"
+    if (info.link_type(residue) or "").startswith("D-"):
+        return "X"
+    letter = RARE_PARENTS.get(letter, letter)
+    return letter if letter in THREE_LETTER else "X"
+
+
+def _format_of(path: Path) -> str | None:
+    name = path.name.lower().removesuffix(".gz")
+    return SUFFIXES.get(Path(name).suffix)
+
+
+def _read_bounded(path: Path) -> bytes:
+    """Read a file, unpacking gzip by its first bytes, up to a size that real structures keep."""
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            stream = gzip.GzipFile(fileobj=raw) if zipped else raw
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        message = f"{path} cannot be read: {reason}"
+        raise InputError(message) from error
+    if len(content) > MAX_FILE_BYTES:
+        message = f"{path} holds over {MAX_FILE_BYTES >> 20} MB, more than any structure; split it"
+        raise InputError(message)
+    if not content.strip():
+        message = f"{path} is empty"
+        raise InputError(message)
+    return content
+
+
+def _decode_text(content: bytes) -> str:
+    """Decode a text format: UTF-8, or Latin-1 as old author lists have it; NUL bytes mean that it is no text."""
+    if b"\0" in content:
+        message = "it holds NUL bytes, which no text file has"
+        raise ValueError(message)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
