@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from helicell.core import cli_run
 from helicell.core.errors import HelicellError
 
 ENTRY_POINTS = "helicell.cli"
@@ -60,6 +61,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
+    app.command("run", context_settings=cli_run.CONTEXT)(cli_run.command)
     for entry in sorted(entry_points(group=ENTRY_POINTS)):
         try:
             group = entry.load()

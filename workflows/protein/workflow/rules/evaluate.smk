@@ -1,0 +1,25 @@
+# What the backbones are like, one by one and in sum, beside natural chains.
+
+
+rule evaluate:
+    input:
+        samples=shard_folders,
+        # A store that the target `import` makes is made first.
+        reference=config["evaluate"]["reference"] or [],
+    output:
+        metrics=f"{RESULTS}/metrics.json",
+        table=f"{RESULTS}/metrics.csv",
+    log:
+        f"{RESULTS}/logs/evaluate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate.tsv"
+    retries: 1
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=0,
+    params:
+        reference=reference_option,
+    shell:
+        "helicell protein evaluate {input.samples:q} {params.reference:q} --out {output.metrics:q} > {log:q} 2>&1"
