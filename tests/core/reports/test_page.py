@@ -96,7 +96,7 @@ def test_text_cannot_become_markup() -> None:
     scripts = [attributes for tag, attributes in page.elements if tag == "script"]
     assert len(scripts) == 3, "the viewer library, its data and the page's own script, and no script of the text"
     assert not [
-        tag for tag, attributes in page.elements if "onclick" in attributes or tag == "b" and "title" in attributes
+        tag for tag, attributes in page.elements if "onclick" in attributes or (tag == "b" and "title" in attributes)
     ]
     assert "<script>alert" not in html
 

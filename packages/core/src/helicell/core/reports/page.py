@@ -111,7 +111,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["inline_script"] = lambda script: Markup(inline_script(script))
-    environment.filters["inline_json"] = lambda value: Markup(inline_json(value))
+    environment.filters["inline_script"] = lambda script: Markup(inline_script(script))  # noqa: S704
+    environment.filters["inline_json"] = lambda value: Markup(inline_json(value))  # noqa: S704
     environment.filters["inline_svg"] = Markup
     return environment
