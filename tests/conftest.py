@@ -11,6 +11,21 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import pytest
+from jaxtyping import install_import_hook
+
+# Where tensors have shapes; checked at every call, see typechecking.py. Set before these modules are imported.
+CHECKED = (
+    "helicell.core.dynamics",
+    "helicell.core.paths",
+    "helicell.core.spaces",
+    "helicell.protein.evaluation",
+    "helicell.protein.flow",
+    "helicell.protein.frames",
+    "helicell.protein.losses",
+    "helicell.protein.networks",
+    "helicell.protein.peptides",
+)
+install_import_hook(CHECKED, "typechecking.check")
 
 ROOT = Path(__file__).resolve().parents[1]
 
