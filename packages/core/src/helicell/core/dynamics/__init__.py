@@ -1,0 +1,1 @@
+"""Moving along a learned field."""

@@ -1,0 +1,70 @@
+"""Geodesic paths: from x_0 straight to x_1 on any space, at the pace of a schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from helicell.core.errors import InputError
+from helicell.core.paths.path import PathSample
+from helicell.core.paths.schedules import Linear, Schedule
+from helicell.core.spaces import Point, Space
+from helicell.core.spaces.product import Product
+from helicell.core.spaces.space import as_tensors, expand_points, like_point
+
+
+class GeodesicPath:
+    """The path x_t = geodesic(x_0, x_1, kappa(t)) of Riemannian flow matching.
+
+    Its velocity is kappa'(t) / (1 - kappa(t)) log_{x_t}(x_1); on Euclidean space with the linear schedule x_1 - x_0.
+
+    Parameters
+    ----------
+    space
+        Where the points live. For a `Product`, `schedule` may be a tuple with one schedule per factor.
+    schedule
+        The pace; linear unless given.
+
+    References
+    ----------
+    Chen and Lipman, Flow matching on general geometries, arXiv 2302.03660, equation 15.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from helicell.core.spaces import Euclidean
+    >>> sample = GeodesicPath(Euclidean()).sample(torch.zeros(1, 2), torch.ones(1, 2), torch.tensor([0.5]))
+    >>> sample.x_t, sample.dx_t
+    (tensor([[0.5000, 0.5000]]), tensor([[1., 1.]]))
+    """
+
+    def __init__(self, space: Space, schedule: Schedule | tuple[Schedule, ...] | None = None) -> None:
+        self.space = space
+        self.schedule = schedule if schedule is not None else Linear()
+        if isinstance(self.schedule, tuple):
+            factors = len(space.factors) if isinstance(space, Product) else None
+            if factors != len(self.schedule):
+                message = f"{len(self.schedule)} schedules were given for a space of {factors or 1} factors; give as many"
+                raise InputError(message)
+
+    def sample(self, x_0: Point, x_1: Point, t: Tensor) -> PathSample:
+        """Return the point of the path and its velocity at the times t, shape [batch], in [0, 1)."""
+        x_t = self.space.geodesic(x_0, x_1, self._each_schedule("value", t))
+        return PathSample(x_t=x_t, dx_t=self.velocity(x_t, x_1, t), x_0=x_0, x_1=x_1, t=t)
+
+    def velocity(self, x_t: Point, x_1: Point, t: Tensor) -> Point:
+        """Return the velocity at x_t of the path that ends in x_1 (a given or a predicted end)."""
+        rates = self._each_schedule("rate", t)
+        logs = as_tensors(self.space.log(x_t, x_1))
+        rates = rates if isinstance(rates, tuple) else (rates,) * len(logs)
+        return like_point(tuple(expand_points(r, v) * v for r, v in zip(rates, logs, strict=True)), x_t)
+
+    def fraction(self, t: Tensor, s: Tensor) -> Any:
+        """Return the fraction of the way left at t that a step to s covers, a tuple for a tuple of schedules."""
+        return self._each_schedule("fraction", t, s)
+
+    def _each_schedule(self, method: str, *times: Tensor) -> Any:
+        if isinstance(self.schedule, tuple):
+            return tuple(getattr(schedule, method)(*times) for schedule in self.schedule)
+        return getattr(self.schedule, method)(*times)

@@ -1,0 +1,13 @@
+"""Where states live: Euclidean space, unit quaternions modulo sign, any geoopt manifold, and products of them.
+
+Every space offers the same few maps (`exp`, `log`, `geodesic`, `project`, `distance`), so that paths, solvers and
+samplers are written once. A point of a product is a tuple with one tensor per factor.
+"""
+
+from helicell.core.spaces.euclidean import Euclidean
+from helicell.core.spaces.manifolds import Manifold
+from helicell.core.spaces.product import Product
+from helicell.core.spaces.quaternions import UnitQuaternions
+from helicell.core.spaces.space import Point, Space
+
+__all__ = ["Euclidean", "Manifold", "Point", "Product", "Space", "UnitQuaternions"]

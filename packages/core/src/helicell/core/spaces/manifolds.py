@@ -1,0 +1,39 @@
+"""Any geoopt manifold as a space."""
+
+from __future__ import annotations
+
+import geoopt
+from torch import Tensor
+
+from helicell.core.spaces.space import Space, expand_points
+
+
+class Manifold(Space):
+    """A space made of a geoopt manifold.
+
+    Parameters
+    ----------
+    manifold
+        For example ``geoopt.Sphere()`` or ``geoopt.PoincareBall()``. It must define `expmap` and `logmap`.
+    """
+
+    def __init__(self, manifold: geoopt.Manifold) -> None:
+        self.manifold = manifold
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        return self.manifold.expmap(x, v)
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        return self.manifold.logmap(x, y)
+
+    def project(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return self.manifold.projx(x)
+
+    def project_tangent(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        return self.manifold.proju(x, v)
+
+    def distance(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        return self.manifold.dist(x, y)
+
+    def geodesic(self, x: Tensor, y: Tensor, fraction: Tensor | float) -> Tensor:  # type: ignore[override]
+        return self.exp(x, expand_points(fraction, x) * self.log(x, y))

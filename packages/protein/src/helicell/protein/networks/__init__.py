@@ -1,0 +1,1 @@
+"""Networks that look at noisy frames and predict clean ones; SE(3)-equivariant by construction."""

@@ -1,0 +1,110 @@
+"""Training a denoiser of backbones on a store of chains."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from helicell.core.errors import InputError
+from helicell.core.training.fit import fit
+from helicell.core.training.module import FlowTraining
+from helicell.protein.chains.batching import ChainBatches, collate, pack
+from helicell.protein.chains.store import ChainStore
+from helicell.protein.flow import BackboneBatch, BackboneObjective
+from helicell.protein.networks.compact import CompactNetwork
+from helicell.protein.settings import ChainSettings, TrainingSettings
+
+# Validation takes at most this many chains; a few hundred tell losses apart to one percent.
+VALIDATION_CHAINS = 256
+
+
+def select_chains(store: ChainStore, settings: ChainSettings) -> ChainStore:
+    """Return the chains of a store that the settings ask for.
+
+    Raises
+    ------
+    InputError
+        If none are left.
+    """
+    low, high = settings.lengths
+    keep = (store.lengths >= low) & (store.lengths <= high)
+    if settings.globular:
+        keep &= store.column("globular").astype(bool)
+    if settings.experimental:
+        keep &= ~store.column("predicted").astype(bool)
+    if not keep.any():
+        message = f"none of the {len(store)} chains of the store fit the settings (lengths {low}-{high}); loosen them"
+        raise InputError(message)
+    return store.select(keep)
+
+
+def split_clusters(store: ChainStore, *, validation_share: float) -> tuple[ChainStore, ChainStore]:
+    """Split a store into training and validation chains, whole clusters at a time.
+
+    A cluster's side depends on the name of its first chain only, so a store that grew keeps its split.
+    """
+    clusters = store.column("cluster30")
+    _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
+    names = store.names
+    digests = [hashlib.sha256(str(names[i]).encode()).digest() for i in first]
+    held_out = np.array([int.from_bytes(digest[:8], "big") / 2**64 < validation_share for digest in digests])
+    mask = held_out[inverse]
+    return store.select(~mask), store.select(mask)
+
+
+def validation_batches(store: ChainStore, *, residues: int) -> list[BackboneBatch]:
+    """Return batches of up to VALIDATION_CHAINS chains, spread evenly over the store."""
+    count = min(VALIDATION_CHAINS, len(store))
+    chosen = np.unique(np.linspace(0, len(store) - 1, count).astype(int))
+    order = chosen[np.argsort(store.lengths[chosen], kind="stable")]
+    batches = pack(order, store.lengths, residues=residues)
+    return [collate([store[int(i)].coordinates for i in batch]) for batch in batches]
+
+
+def train(
+    settings: TrainingSettings,
+    store: ChainStore,
+    *,
+    folder: Path,
+    resume: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> FlowTraining:
+    """Train a compact network; the result holds the averaged weights.
+
+    Parameters
+    ----------
+    settings
+        Everything that determines the run.
+    store
+        The chains.
+    folder
+        Where checkpoints and the log are kept.
+    resume
+        Go on from the folder's last checkpoint when there is one.
+    progress
+        Show a progress bar.
+    **options
+        Passed to `helicell.core.training.fit.fit`.
+    """
+    chosen = select_chains(store, settings.chains)
+    training, held_out = split_clusters(chosen, validation_share=settings.chains.validation_share)
+    torch.manual_seed(settings.seed)
+    objective = BackboneObjective(CompactNetwork(settings.network), settings.objective)
+    module = FlowTraining(objective, settings.optimiser, seed=settings.seed)
+    clusters = training.column("cluster30")
+    batches = ChainBatches(training, clusters, residues=settings.residues_per_batch, seed=settings.seed)
+    return fit(
+        module,
+        batches,
+        validation=validation_batches(held_out, residues=settings.residues_per_batch) if len(held_out) else None,
+        folder=folder,
+        precision=settings.precision,
+        resume=resume,
+        progress=progress,
+        **options,
+    )
