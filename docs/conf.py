@@ -1,8 +1,15 @@
 """How the documentation is built; see `make docs`."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from reference_pages import write_pages
 
 project = "Helicell"
 author = "The Helicell developers"
@@ -41,5 +48,6 @@ def plain_references(app: Any, what: str, name: str, value: Any, options: Any, l
 
 
 def setup(app: Any) -> None:
-    """Register the above."""
+    """Write the reference, and register the above."""
+    write_pages(HERE / "reference" / "generated")
     app.connect("autodoc-process-docstring", plain_references)
