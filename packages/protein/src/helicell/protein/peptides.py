@@ -1,5 +1,8 @@
 """The peptide bond: where a chain is broken, and where an oxygen that a file leaves out must lie."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +37,7 @@ def unbroken_segments(coordinates: NDArray[np.floating]) -> list[slice]:
         return []
     gaps = np.linalg.norm(coordinates[1:, 0] - coordinates[:-1, 2], axis=-1)
     cuts = [0, *(np.flatnonzero(~(gaps <= LONGEST_PEPTIDE_BOND)) + 1).tolist(), len(coordinates)]
-    return [slice(start, stop) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
 def place_oxygens(coordinates: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -55,7 +58,7 @@ def place_oxygens(coordinates: NDArray[np.floating]) -> NDArray[np.floating]:
     return filled
 
 
-def _last_oxygen(nitrogen: NDArray, alpha: NDArray, carbon: NDArray) -> NDArray:
+def _last_oxygen(nitrogen: NDArray[Any], alpha: NDArray[Any], carbon: NDArray[Any]) -> NDArray[Any]:
     """Place O by its length, the angle CA-C-O and the torsion N-CA-C-O."""
     axis = _unit(carbon - alpha)
     normal = _unit(np.cross(alpha - nitrogen, axis))
@@ -64,5 +67,5 @@ def _last_oxygen(nitrogen: NDArray, alpha: NDArray, carbon: NDArray) -> NDArray:
     return carbon + CARBONYL_LENGTH * (-np.cos(ALPHA_CARBONYL_ANGLE) * axis + np.sin(ALPHA_CARBONYL_ANGLE) * around)
 
 
-def _unit(vectors: NDArray) -> NDArray:
+def _unit(vectors: NDArray[Any]) -> NDArray[Any]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)

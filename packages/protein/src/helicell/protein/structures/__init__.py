@@ -6,6 +6,7 @@
 from helicell.protein.structures.chain import ATOMS, THREE_LETTER, Chain
 from helicell.protein.structures.reading import (
     Structure,
+    StructureError,
     is_structure_file,
     read_backbone,
     read_chains,
@@ -19,6 +20,7 @@ __all__ = [
     "THREE_LETTER",
     "Chain",
     "Structure",
+    "StructureError",
     "is_structure_file",
     "read_backbone",
     "read_chains",

@@ -23,7 +23,7 @@ from helicell.protein.evaluation.secondary_structure import assign_secondary_str
 from helicell.protein.peptides import place_oxygens, unbroken_segments
 from helicell.protein.structures.chain import ATOMS, THREE_LETTER, Chain
 
-__all__ = ["Structure", "is_structure_file", "read_backbone", "read_chains", "read_structure"]
+__all__ = ["Structure", "StructureError", "is_structure_file", "read_backbone", "read_chains", "read_structure"]
 
 ONE_LETTER = {name: letter for letter, name in THREE_LETTER.items()}
 # Standard amino acids that stand in for the 21st and the 22nd.
@@ -36,6 +36,24 @@ MAX_FILE_BYTES = 512 * 2**20
 MAX_COORDINATE = 1e5
 # Words that mark a prediction in the header of a PDB file, which has no field for it.
 PREDICTION_MARKS = ("THEORETICAL MODEL", "ALPHAFOLD", "ESMFOLD", "ROSETTAFOLD")
+
+
+class StructureError(InputError):
+    """A structure file that cannot be used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        The cause in the same few words for every file, to be counted.
+    detail
+        What more is known, and how to mend it.
+    """
+
+    def __init__(self, path: Path, reason: str, detail: str) -> None:
+        super().__init__(f"{path} cannot be used: {reason} ({detail})")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +135,7 @@ def read_backbone(path: str | Path) -> Chain:
     residues, _ = _read_residues(path)
     names = list(dict.fromkeys(residues.chain.tolist()))
     if len(names) > 1:
-        message = f"{path} holds {len(names)} protein chains ({', '.join(names[:5])}), expected one; split it first"
-        raise InputError(message)
+        raise StructureError(path, "several protein chains", f"{', '.join(names[:5])}; expected one, split it first")
     return _make_chain(path.name.split(".")[0] or path.name, residues)
 
 
@@ -134,19 +151,15 @@ def _read_residues(path: Path) -> tuple[_Residues, bool]:
     """Read and check a file; every way in which a parser can fail on a bad file becomes one `InputError`."""
     kind = _format_of(path)
     if kind is None:
-        message = (
-            f"{path.name} is no structure file by its name; expected {', '.join(SUFFIXES)}, or one of them with .gz"
-        )
-        raise InputError(message)
+        raise StructureError(path, "not a structure file by its name", f"known: {', '.join(SUFFIXES)}, also with .gz")
     content = _read_bounded(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             atoms, predicted = (_parse_pdb if kind == "pdb" else _parse_cif)(content, kind)
-    except Exception as error:  # noqa: BLE001  # parsers fail on damaged files in every way there is
+    except Exception as error:  # parsers fail on damaged files in every way there is
         cause = " ".join(str(error).split())[:120] or type(error).__name__
-        message = f"{path} cannot be read as {kind}: {cause}"
-        raise InputError(message) from error
+        raise StructureError(path, f"damaged {kind} file", f"{cause}; fetch or write it again") from error
     return _backbone_residues(path, atoms), predicted
 
 
@@ -181,8 +194,7 @@ def _backbone_residues(path: Path, atoms: Any) -> _Residues:
     wanted = np.isin(names, ATOMS) & (atoms.res_name != "CA")
     atoms = atoms[wanted]
     if not np.isin("CA", atoms.atom_name):
-        message = f"{path} holds no protein chain"
-        raise InputError(message)
+        raise StructureError(path, "no protein", "it has no residue with a CA atom")
     labels = np.stack([atoms.chain_id, atoms.res_id.astype(str), atoms.ins_code])
     starts = np.concatenate([[True], (labels[:, 1:] != labels[:, :-1]).any(axis=0)])
     residue = np.cumsum(starts) - 1
@@ -193,12 +205,10 @@ def _backbone_residues(path: Path, atoms: Any) -> _Residues:
     table[residue[::-1], slot[::-1]] = atoms.coord[::-1]
     present[residue, slot] = True
     if not (np.abs(table[present]) < MAX_COORDINATE).all():
-        message = f"{path} holds coordinates that are not finite numbers of Angstrom"
-        raise InputError(message)
+        raise StructureError(path, "coordinates that are not finite", f"expected numbers within {MAX_COORDINATE:g} A")
     complete = present[:, :3].all(axis=1)
     if not complete.any():
-        message = f"{path} holds CA atoms without N and C; give full backbones (N, CA, C, O)"
-        raise InputError(message)
+        raise StructureError(path, "CA atoms without N and C", "give full backbones: N, CA, C, O")
     first = np.flatnonzero(starts)[complete]
     letters = np.array([_letter(name) for name in atoms.res_name[first].tolist()])
     number = np.strings.add(labels[1, first], labels[2, first])
@@ -234,14 +244,11 @@ def _read_bounded(path: Path) -> bytes:
             content = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        message = f"{path} cannot be read: {reason}"
-        raise InputError(message) from error
+        raise StructureError(path, "unreadable", f"{reason}; fetch or write it again") from error
     if len(content) > MAX_FILE_BYTES:
-        message = f"{path} holds over {MAX_FILE_BYTES >> 20} MB, more than any structure; split it"
-        raise InputError(message)
+        raise StructureError(path, "too large", f"over {MAX_FILE_BYTES >> 20} MB unpacked, more than any structure")
     if not content.strip():
-        message = f"{path} is empty"
-        raise InputError(message)
+        raise StructureError(path, "empty file", "fetch or write it again")
     return content
 
 

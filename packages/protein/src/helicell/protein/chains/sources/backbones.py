@@ -8,12 +8,13 @@ C minus CA, O minus C. Arrays of one value a chain are taken over as columns; ``
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helicell.core.errors import InputError
-from helicell.protein.chains.sources.source import Found, Skipped
+from helicell.protein.chains.sources.source import Item
 from helicell.protein.structures import Chain
 
 __all__ = ["BackboneArchive"]
@@ -31,9 +32,9 @@ class BackboneArchive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._arrays = _read_arrays(path)
-        self.total: int | None = len(self._arrays["offsets"]) - 1
+        self.total = len(self._arrays["offsets"]) - 1
 
-    def __iter__(self) -> Iterator[Found | Skipped]:
+    def __iter__(self) -> Iterator[Item]:
         arrays = self._arrays
         offsets = arrays["offsets"]
         coordinates = decode_backbones(arrays["lo"], arrays["hi"], offsets)
@@ -48,10 +49,10 @@ class BackboneArchive:
                 sequence=sequence[start:stop].decode("ascii", "replace"),
                 secondary_structure=states[start:stop].decode("ascii", "replace"),
             )
-            yield Found(chain, {key: values[index] for key, values in columns.items()})
+            yield Item(name, (chain,), {key: values[index] for key, values in columns.items()})
 
 
-def decode_backbones(low: NDArray[np.uint8], high: NDArray[np.uint8], offsets: NDArray) -> NDArray[np.float32]:
+def decode_backbones(low: NDArray[np.uint8], high: NDArray[np.uint8], offsets: NDArray[Any]) -> NDArray[np.float32]:
     """Return the coordinates [residues, 4, 3] in Angstrom of all chains, each with its first CA at the origin."""
     zigzag = low.astype(np.uint16) | (high.astype(np.uint16) << 8)
     steps = (zigzag >> 1).astype(np.int16) ^ -(zigzag & 1).astype(np.int16)
@@ -63,7 +64,7 @@ def decode_backbones(low: NDArray[np.uint8], high: NDArray[np.uint8], offsets: N
     return np.multiply(units, np.float32(UNIT), dtype=np.float32)
 
 
-def _columns(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+def _columns(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Arrays of one plain value a chain; numbered sources become their names."""
     chains = len(arrays["name"])
     known = {*REQUIRED, "sources"}
@@ -73,7 +74,7 @@ def _columns(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
     return columns
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray]:
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in REQUIRED if name not in archive.files]
