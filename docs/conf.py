@@ -1,15 +1,11 @@
 """How the documentation is built; see `make docs`."""
 
-import re
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-from reference_pages import write_pages
 
 project = "Helicell"
 author = "The Helicell developers"
@@ -42,12 +38,11 @@ napoleon_use_rtype = False
 napoleon_preprocess_types = False
 
 
-def plain_references(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
-    """Keep the numbers of numpydoc references as text: as targets, those of two docstrings on a page would clash."""
-    lines[:] = [re.sub(r"(?:\.\. )?\[(\d+)\]_?", r"[\1]", line) for line in lines]
-
-
 def setup(app: Any) -> None:
-    """Write the reference, and register the above."""
+    """Write the reference, and read docstrings as the plain text that they are."""
+    sys.path.insert(0, str(HERE))
+    from reference_pages import plain_text, write_pages
+
     write_pages(HERE / "reference" / "generated")
-    app.connect("autodoc-process-docstring", plain_references)
+    # Before napoleon, which makes markup of the sections.
+    app.connect("autodoc-process-docstring", plain_text, priority=400)
