@@ -11,9 +11,18 @@ from pydantic import Field, PositiveInt, model_validator
 from scipy.spatial import KDTree
 
 from helicell.core.runs.settings import Settings
+from helicell.protein.evaluation.geometry import CA, radius_of_gyration
 from helicell.protein.structures import Chain
 
-__all__ = ["ChainFilter", "Measures", "contacts_per_residue", "distorted_fraction", "gyration_ratio", "measure"]
+__all__ = [
+    "ChainFilter",
+    "Measures",
+    "contacts_per_residue",
+    "distorted_fraction",
+    "gyration_ratio",
+    "measure",
+    "usual_radius",
+]
 
 # Natural globular chains follow Rg = 2.2 A * length^0.38 (Skolnick, Kolinski, Ortiz, J. Mol. Biol. 265, 217, 1997).
 GYRATION_SCALE = 2.2
@@ -130,14 +139,18 @@ def measure(chain: Chain) -> Measures:
 
 def gyration_ratio(coordinates: NDArray[np.floating]) -> float:
     """Return the radius of gyration of CA over what is usual at that length; input [residues, 4, 3] in Angstrom."""
-    alpha = coordinates[:, 1].astype(np.float64)
-    radius = np.sqrt(alpha.var(axis=0).sum())
-    return float(radius / (GYRATION_SCALE * len(alpha) ** GYRATION_EXPONENT))
+    radius = radius_of_gyration(coordinates[:, CA].astype(np.float64))
+    return float(radius / usual_radius(np.float64(len(coordinates))))
+
+
+def usual_radius(length: NDArray[np.floating] | np.floating) -> NDArray[np.floating] | np.floating:
+    """Return the radius of gyration in Angstrom that globular chains of these lengths have."""
+    return GYRATION_SCALE * length**GYRATION_EXPONENT
 
 
 def contacts_per_residue(coordinates: NDArray[np.floating]) -> float:
     """Return the number of pairs of CA under 8 A and at least 12 residues apart, over the number of residues."""
-    pairs = KDTree(coordinates[:, 1]).query_pairs(CONTACT_DISTANCE, output_type="ndarray")
+    pairs = KDTree(coordinates[:, CA]).query_pairs(CONTACT_DISTANCE, output_type="ndarray")
     return float(np.count_nonzero(pairs[:, 1] - pairs[:, 0] >= CONTACT_SEPARATION) / len(coordinates))
 
 

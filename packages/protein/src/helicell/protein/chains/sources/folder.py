@@ -4,6 +4,7 @@ PDB, mmCIF and BinaryCIF files are known by their suffix, also gzipped; hidden f
 several processes when asked, and always given in the order of their paths.
 """
 
+import multiprocessing
 import os
 import signal
 from collections import deque
@@ -19,6 +20,8 @@ from helicell.protein.structures import StructureError, read_structure
 
 __all__ = ["StructureFolder"]
 
+# A new process starts in about a second, the time of this many files.
+FILES_PER_WORKER = 40
 # Files in the hands of each process: enough to keep it busy, few enough to bound the memory.
 READ_AHEAD = 8
 
@@ -31,17 +34,17 @@ class StructureFolder:
     path
         A folder, or one file.
     workers
-        Processes that read; 1 reads in this one. More than one needs an importable main module, as
-        `multiprocessing` does.
+        Most processes that read; 1 reads in this one. Several are started for many files only, and need a main module
+        that can be imported, as `multiprocessing` does.
     """
 
     kind = "structures"
 
     def __init__(self, path: Path, *, workers: int = 1) -> None:
         self.path = path
-        self.workers = workers
         self._files = [path] if path.is_file() else _find_files(path)
         self.total = len(self._files)
+        self.workers = min(workers, 1 + self.total // FILES_PER_WORKER)
         if not self._files:
             message = f"{path} is an empty folder; expected PDB, mmCIF or BinaryCIF files"
             raise InputError(message)
@@ -52,7 +55,9 @@ class StructureFolder:
             for file in self._files:
                 yield _read_item(file, root)
             return
-        with ProcessPoolExecutor(self.workers, initializer=_ignore_interrupts) as pool:
+        # Fresh processes: a fork would copy the locks of threads that the caller runs.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_ignore_interrupts) as pool:
             try:
                 yield from _in_order(pool, self._files, root, ahead=self.workers * READ_AHEAD)
             except BrokenProcessPool as error:
