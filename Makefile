@@ -35,10 +35,16 @@ $(STAMP): pyproject.toml constraints.txt
 
 .PHONY: venv
 venv: $(STAMP) ## Set up .venv with everything that users and developers need.
+	@echo ".venv is ready: source .venv/bin/activate"
 
 .PHONY: demo
 demo: $(STAMP) ## Generate, evaluate and report protein backbones with the embedded model.
 	@$(BIN)/helicell run protein --directory $(DEMO)
+	echo "Report: $(abspath $(DEMO))/results/report.html"
+
+.PHONY: picture
+picture: demo ## Make the picture of the README from the report of the demo; needs Chromium.
+	@$(BIN)/python docs/pictures.py $(DEMO)/results/report.html docs/images/protein-report.png
 
 .PHONY: test
 test: $(STAMP) ## Run the default test suite.
@@ -66,6 +72,10 @@ format: $(STAMP) ## Format the code and the workflows, and mend what can be mend
 docs: $(STAMP) ## Build the documentation; a warning is an error.
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
 	echo "docs/_build/html/index.html"
+
+.PHONY: schemas
+schemas: $(STAMP) ## Write the schemas of the workflows' configurations again, after a change of their settings.
+	@$(BIN)/python -m helicell.protein.pipeline workflows/protein/workflow/schemas/config.schema.yaml
 
 bench-%: $(STAMP) ## Run one benchmark, such as `make bench-cli`.
 	@$(BIN)/python benchmarks/bench_$*.py
