@@ -77,8 +77,8 @@ def command(
 
 def _settings(file: Path | None, limits: dict[str, Any], options: dict[str, Any]) -> "ImportSettings":
     """Return the settings of the file, or the defaults, with the given options in place."""
-    from helicell.protein.chains.importing import ImportSettings
     from helicell.protein.chains.cores import available_cores
+    from helicell.protein.chains.importing import ImportSettings
 
     settings = (ImportSettings.from_yaml(file) if file else ImportSettings(workers=available_cores())).to_mapping()
     settings["filter"] |= {name: value for name, value in limits.items() if value is not None}

@@ -30,8 +30,9 @@ ONE_LETTER = {name: letter for letter, name in THREE_LETTER.items()}
 RARE_PARENTS = {"U": "C", "O": "K"}
 
 SUFFIXES = {".pdb": "pdb", ".ent": "pdb", ".cif": "cif", ".mmcif": "cif", ".bcif": "bcif"}
-# The largest mmCIF files of the PDB (whole virus capsids) unpack to about 300 MB; more is damage or malice.
-MAX_FILE_BYTES = 512 * 2**20
+# The largest entries of the PDB, capsids of 2.4 million atoms, unpack to 250 MB; more is damage or malice.
+MAX_FILE_BYTES = 320 * 2**20
+MAX_ATOMS = 10_000_000
 # No structure is ten micrometres wide (A).
 MAX_COORDINATE = 1e5
 # Words that mark a prediction in the header of a PDB file, which has no field for it.
@@ -53,7 +54,11 @@ class StructureError(InputError):
 
     def __init__(self, path: Path, reason: str, detail: str) -> None:
         super().__init__(f"{path} cannot be used: {reason} ({detail})")
-        self.reason = reason
+        self.path, self.reason, self.detail = path, reason, detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is rebuilt from its message by default, when a process sends it to another.
+        return type(self), (self.path, self.reason, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +178,13 @@ def _parse_pdb(content: bytes, _: str) -> tuple[Any, bool]:
 
 
 def _parse_cif(content: bytes, kind: str) -> tuple[Any, bool]:
+    import msgpack
     from biotite.structure.io import pdbx
 
     if kind == "bcif":
-        file = pdbx.BinaryCIFFile.read(io.BytesIO(content))
+        unpacked = msgpack.unpackb(content)
+        _refuse_inflation(unpacked)
+        file = pdbx.BinaryCIFFile.deserialize(unpacked)
     else:
         file = pdbx.CIFFile.read(io.StringIO(_decode_text(content)))
     block = file.block
@@ -185,6 +193,17 @@ def _parse_cif(content: bytes, kind: str) -> tuple[Any, bool]:
         methods = block["exptl"]["method"].as_array(str)
         predicted |= any("THEORETICAL" in method.upper() for method in methods)
     return pdbx.get_structure(file, model=1, altloc="first"), predicted
+
+
+def _refuse_inflation(part: Any) -> None:
+    """Refuse a BinaryCIF file in which a few bytes stand for a column of more rows than any structure has atoms."""
+    if isinstance(part, dict):
+        if part.get("kind") in ("RunLength", "IntegerPacking") and not 0 <= part["srcSize"] <= MAX_ATOMS:
+            message = f"a column of {part['srcSize']} rows"
+            raise ValueError(message)
+        part = list(part.values())
+    for member in part if isinstance(part, list) else ():
+        _refuse_inflation(member)
 
 
 def _backbone_residues(path: Path, atoms: Any) -> _Residues:
@@ -236,6 +255,8 @@ def _format_of(path: Path) -> str | None:
 
 def _read_bounded(path: Path) -> bytes:
     """Read a file, unpacking gzip by its first bytes, up to a size that real structures keep."""
+    if path.exists() and not path.is_file():
+        raise StructureError(path, "no file", "it is a folder, a pipe or a device")
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
