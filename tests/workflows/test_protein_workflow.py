@@ -91,7 +91,7 @@ def test_shards_share_one_run(plan: Callable[..., str]) -> None:
     shards = [re.findall(r"--shard (\d/\d)", command)[0] for command in generate]
     assert sorted(shards) == ["1/3", "2/3", "3/3"]
     assert len({re.sub(r"\d(/|_of_)3", "", command) for command in generate}) == 1
-    assert all("--length 50,60-70 --count 5 --steps 50 --seed 7" in command for command in generate)
+    assert all("--model compact --length 50,60-70 --count 5 --seed 7" in command for command in generate)
     (evaluate,), (report,) = commands(text, "evaluate"), commands(text, "report")
     folders = " ".join(f"results/samples/shard_{shard}_of_3" for shard in (1, 2, 3))
     assert folders in evaluate
@@ -104,12 +104,13 @@ def test_options_reach_the_commands(plan: Callable[..., str], tmp_path: Path) ->
     (tmp_path / "my model.safetensors").touch()
     (tmp_path / "store").mkdir()
     (tmp_path / "mine.yaml").write_text(
-        "results: out\nsample: {model: my model.safetensors, batch_size: 3, shards: 1}\n"
+        "results: out\nsample: {model: my model.safetensors, batch_size: 3, steps: 9, shards: 1}\n"
         'evaluate: {reference: store}\nreport: {title: "Bob\'s"}\n'
     )
     text = plan("--configfile", "mine.yaml")
     (sample,), (evaluate,), (report,) = (commands(text, name) for name in ("sample", "evaluate", "report"))
-    assert "'--model=my model.safetensors' --batch-size=3 --out out/samples/shard_1_of_1" in sample
+    assert "--model 'my model.safetensors' " in sample
+    assert "--steps=9 --batch-size=3 --out out/samples/shard_1_of_1" in sample
     assert "--reference=store --out out/metrics.json" in evaluate
     assert """--title 'Bob'"'"'s'""" in report
 
@@ -124,7 +125,7 @@ def test_training_comes_before_sampling_from_it(plan: Callable[..., str], tmp_pa
     text = plan("--configfile", "mine.yaml")
     order = [text.index(f"helicell protein {name} ") for name in ("import", "train", "sample", "evaluate", "report")]
     assert order == sorted(order)
-    assert "--model=runs/train/model.safetensors" in commands(text, "sample")[0]
+    assert "--model runs/train/model.safetensors" in commands(text, "sample")[0]
     assert "--reference=stores/chains" in commands(text, "evaluate")[0]
 
 

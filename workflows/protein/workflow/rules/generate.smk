@@ -3,8 +3,7 @@
 
 rule generate:
     input:
-        # A model that the target `train` makes is made first.
-        model=config["sample"]["model"] or [],
+        model=model_file(),
     output:
         samples=directory(f"{RESULTS}/samples/shard_{{shard}}_of_{{shards}}"),
     log:
@@ -20,14 +19,14 @@ rule generate:
     params:
         lengths=",".join(str(length) for length in config["sample"]["lengths"]),
         per_length=config["sample"]["count"],
-        steps=config["sample"]["steps"],
+        model=config["sample"]["model"],
         seed=config["sample"]["seed"],
         device=config["sample"]["device"],
         precision=config["sample"]["precision"],
         file_format=config["sample"]["format"],
         options=sample_options,
     shell:
-        "helicell protein sample --length {params.lengths} --count {params.per_length} --steps {params.steps}"
+        "helicell protein sample --model {params.model:q} --length {params.lengths} --count {params.per_length}"
         " --seed {params.seed} --shard {wildcards.shard}/{wildcards.shards} --device {params.device}"
         " --precision {params.precision} --format {params.file_format} {params.options:q} --out {output.samples:q}"
         " > {log:q} 2>&1"

@@ -6,6 +6,7 @@ rule import_chains:
         "import"
     input:
         source=config["chains"]["source"] or [],
+        settings=config["chains"]["settings"] or [],
     output:
         store=directory(config["chains"]["store"]),
     log:
@@ -13,13 +14,16 @@ rule import_chains:
     benchmark:
         f"{RESULTS}/benchmarks/import.tsv"
     retries: 0
-    threads: 1
+    threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
         gpu=0,
+    params:
+        settings=lambda wildcards, input: [f"--settings={file}" for file in [input.settings] if file],
     shell:
-        "helicell protein import {input.source:q} --out {output.store:q} > {log:q} 2>&1"
+        "helicell protein import {input.source:q} {params.settings:q} --workers {threads} --out {output.store:q}"
+        " > {log:q} 2>&1"
 
 
 rule train:
@@ -41,4 +45,4 @@ rule train:
     params:
         run=lambda wildcards, output: Path(output.model).parent,
     shell:
-        "helicell protein train {input.settings:q} --store {input.store:q} --out {params.run:q} > {log:q} 2>&1"
+        "helicell protein train {input.settings:q} --store {input.store:q} --out {params.run:q} --resume > {log:q} 2>&1"

@@ -22,12 +22,12 @@ __all__ = ["PipelineSettings", "schema_text"]
 class SampleStage(Settings):
     """Which backbones are generated, and how."""
 
-    model: str | None = Field(None, description="model file; null for the model inside the package")
+    model: str = Field("compact", min_length=1, description="name of a model inside the package, or a .safetensors file")
     lengths: list[int | str] = Field(
         [60, 80, 100, 120], min_length=1, description="lengths in residues, each a number or a range such as 60-120"
     )
     count: int = Field(16, ge=1, description="backbones of each length")
-    steps: int = Field(50, ge=1, description="integration steps")
+    steps: int | None = Field(None, ge=1, description="integration steps; null for the model's own number")
     seed: int = Field(7, ge=0, description="seed of the whole run")
     shards: int = Field(2, ge=1, description="jobs that share the backbones; the result does not depend on it")
     batch_size: int | None = Field(None, ge=1, description="backbones at once; null for the tool's own choice")
@@ -53,6 +53,7 @@ class ChainsStage(Settings):
     """The chains to train on; used by the targets ``import`` and ``train`` only."""
 
     source: str | None = Field(None, description="folder of structures, cgdms package or structure_db.dat")
+    settings: str | None = Field(None, description="settings file of the import; null for the defaults")
     store: str = Field("stores/chains", min_length=1, description="store to make")
 
 
