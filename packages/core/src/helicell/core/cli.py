@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         What stands after `helicell`; those of this process by default.
     """
+    # Threads of torch that wait shall sleep: where cores are shared, spinning costs up to ten times the work itself.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     try:
         result = build_app()(args=arguments, prog_name="helicell", standalone_mode=False)
     except HelicellError as error:

@@ -67,3 +67,12 @@ class TrainingSettings(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     residues_per_batch: int = Field(1024, ge=64, description="residues of a batch, padding included")
     precision: str = Field("bf16-mixed", pattern="^(32-true|bf16-mixed)$", description="arithmetic of the network")
+
+
+class SamplingDefaults(Settings):
+    """How a model is sampled unless asked otherwise; part of its card."""
+
+    steps: int = Field(50, ge=1, description="evaluations of the network per backbone")
+    noise_scale: float = Field(10.0, gt=0, description="standard deviation of the noise per axis, Angstrom")
+    rotation_exponent: float = Field(1.0, gt=0, description="exponent p of the rotations' schedule 1 - (1 - t)^p")
+    finer_at_data: float = Field(1.0, gt=0, description="above 1, steps get shorter towards the data")

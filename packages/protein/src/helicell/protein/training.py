@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from helicell.core.errors import InputError
+from helicell.core.runs.folder import LOG_NAME, RunFolder
+from helicell.core.runs.manifest import Manifest, checksums
 from helicell.core.training.fit import fit
 from helicell.core.training.module import FlowTraining
 from helicell.protein.chains.batching import ChainBatches, collate, pack
 from helicell.protein.chains.store import ChainStore
 from helicell.protein.flow import BackboneBatch, BackboneObjective
+from helicell.protein.model import WEIGHTS, save_model
 from helicell.protein.networks.compact import CompactNetwork
-from helicell.protein.settings import ChainSettings, TrainingSettings
+from helicell.protein.settings import ChainSettings, SamplingDefaults, TrainingSettings
 
 # Validation takes at most this many chains; a few hundred tell losses apart to one percent.
 VALIDATION_CHAINS = 256
+MODEL = "model.safetensors"
+RECIPE = WEIGHTS / "compact.yaml"
 
 
 def select_chains(store: ChainStore, settings: ChainSettings) -> ChainStore:
@@ -63,6 +69,54 @@ def validation_batches(store: ChainStore, *, residues: int) -> list[BackboneBatc
     order = chosen[np.argsort(store.lengths[chosen], kind="stable")]
     batches = pack(order, store.lengths, residues=residues)
     return [collate([store[int(i)].coordinates for i in batch]) for batch in batches]
+
+
+def train_to_folder(
+    settings: TrainingSettings, store: ChainStore, out: str | Path, *, resume: bool = False, **options: Any
+) -> Path:
+    """Train into a run folder and return the model file in it.
+
+    Parameters
+    ----------
+    settings
+        Everything that determines the run.
+    store
+        The chains.
+    out
+        The folder; absent or empty, or with `resume` that of an interrupted run with the same settings.
+    resume
+        Go on from the last checkpoint.
+    **options
+        `progress`, and options of Lightning's `Trainer`.
+
+    Raises
+    ------
+    InputError
+        If settings, store or folder do not fit.
+    """
+    chosen = select_chains(store, settings.chains)
+    folder = RunFolder.create(out, settings, resume=resume)
+    module = train(settings, store, folder=folder.path, resume=resume, **options)
+    validation = _last_validation(folder)
+    card = {
+        "title": "Compact quaternion flow of protein backbones",
+        "licence": "Apache-2.0",
+        "data": {"store": store.fingerprint, "chains": len(chosen), **settings.chains.to_mapping()},
+        "training": settings.to_mapping(),
+        "validation": validation,
+    }
+    path = folder.path / MODEL
+    objective = cast(BackboneObjective, module.objective)
+    save_model(path, objective.network, sampling=SamplingDefaults(noise_scale=settings.objective.noise_scale), card=card)
+    folder.write_metrics(validation)
+    folder.finish(Manifest("protein train", seed=settings.seed, inputs={"store": store.fingerprint}, outputs=checksums(folder.path, [MODEL])))
+    return path
+
+
+def _last_validation(folder: RunFolder) -> dict[str, float]:
+    entries = [json.loads(line) for line in (folder.path / LOG_NAME).read_text(encoding="utf-8").splitlines()]
+    entry = next((e for e in reversed(entries) if e["event"] == "validation"), {})
+    return {name: value for name, value in entry.items() if name not in ("time", "event")}
 
 
 def train(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from torch import Tensor
 
 from torch.utils.data import DataLoader, Dataset
 
+from helicell.core.runs.folder import RunFolder
 from helicell.core.training.module import FlowTraining
 
 CHECKPOINT = "last.ckpt"
@@ -42,7 +43,7 @@ def fit(
     validation
         Batches of the validation loss, which is taken with the averaged weights.
     folder
-        Where `last.ckpt` and `log.jsonl` are kept.
+        Where `last.ckpt` and the log of the losses are kept.
     precision
         Lightning's precision: "32-true" or "bf16-mixed".
     checkpoint_every, validate_every
@@ -57,9 +58,9 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     settings = module.optimiser_settings
     callbacks: list[Callback] = [
-        EMAWeightAveraging(decay=settings.average_decay),
+        WeightAveraging(avg_fn=ExponentialAverage(settings.average_decay)),
         ModelCheckpoint(folder, filename=Path(CHECKPOINT).stem, every_n_train_steps=checkpoint_every, enable_version_counter=False),
-        JsonLines(folder / "log.jsonl", every=50),
+        LossLog(folder, every=50),
     ]
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=10))
@@ -105,30 +106,36 @@ def _same(batch: Any) -> Any:
     return batch
 
 
-class JsonLines(Callback):
-    """Appends the losses to a file, one JSON object a line."""
+class ExponentialAverage:
+    """An exponential average of the weights that forgets the random start: its decay rises to `decay` with the steps."""
 
-    def __init__(self, path: Path, *, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
 
-    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        self._mean: dict[str, list[float]] = {}
-        self._write(trainer, {"event": "start"})
+    def __call__(self, average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        count = float(count)
+        return average.lerp(current, 1 - min(self.decay, (1 + count) / (10 + count)))
+
+
+class LossLog(Callback):
+    """Writes the mean losses of every stretch of steps, and of every validation, to the run folder's log."""
+
+    def __init__(self, folder: Path, *, every: int) -> None:
+        self.run, self.every = RunFolder(folder), every
+        self.sums: Counter[str] = Counter()
+        self.count = 0
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
-        for name, value in trainer.logged_metrics.items():
-            if name.startswith("train/"):
-                self._mean.setdefault(name, []).append(float(value))
+        self.sums.update({k: float(v) for k, v in trainer.logged_metrics.items() if k.startswith("train/")})
+        self.count += 1
         if trainer.global_step % self.every == 0:
-            self._write(trainer, {name: sum(values) / len(values) for name, values in self._mean.items()})
-            self._mean = {}
+            self._write(trainer, "train", {name: total / self.count for name, total in self.sums.items()})
+            self.sums, self.count = Counter(), 0
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         metrics = trainer.callback_metrics.items()
-        self._write(trainer, {name: float(value) for name, value in metrics if name.startswith("validation/")})
+        self._write(trainer, "validation", {k: float(v) for k, v in metrics if k.startswith("validation/")})
 
-    def _write(self, trainer: lightning.Trainer, entry: dict[str, Any]) -> None:
+    def _write(self, trainer: lightning.Trainer, event: str, losses: dict[str, float]) -> None:
         if trainer.is_global_zero:
-            line = {"time": round(time.time(), 1), "step": trainer.global_step, **entry}
-            with self.path.open("a", encoding="utf-8") as handle:
-                handle.write(json.dumps(line) + "\n")
+            self.run.log(event, step=trainer.global_step, **{name.partition("/")[2]: v for name, v in losses.items()})

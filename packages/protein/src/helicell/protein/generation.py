@@ -1,0 +1,260 @@
+"""Generating backbones in batches: the same seed gives the same backbone in any batch, shard or resumed run.
+
+A job is a list of backbones to make, each with its own random stream. Backbones of like lengths are sampled together,
+padded to the longest; padding does not reach the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helicell.core.dynamics.endpoint import follow_endpoint, time_grid
+from helicell.core.errors import InputError
+from helicell.core.paths import GeodesicPath
+from helicell.core.runs.devices import choose_precision
+from helicell.core.runs.seeds import sample_generator, sample_seed
+from helicell.core.spaces import Point
+from helicell.protein.flow import backbone_path, noise_frames
+from helicell.protein.frames import Frames, backbone_from_frames, centred
+from helicell.protein.model import BackboneModel
+from helicell.protein.networks.compact import FramesBatch
+
+MAX_LENGTH = 2000
+# Residues of a batch unless asked otherwise: more is no faster on a processor, and keeps a graphics card busy.
+RESIDUES_PER_BATCH = {"cpu": 1024, "cuda": 16384, "mps": 4096}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One backbone to make: its number in the job and its length."""
+
+    index: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """One generated backbone.
+
+    Attributes
+    ----------
+    index, length
+        Number in the job, number of residues.
+    seed
+        Seed of its random stream.
+    frames
+        Residue frames, shape [length, ...], Angstrom, on the CPU.
+    trajectory
+        Noisy frames before each step and predicted ones, shape [steps, length, ...], if they were asked for.
+    """
+
+    index: int
+    length: int
+    seed: int
+    frames: Frames
+    trajectory: tuple[Frames, Frames] | None = None
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """Atoms N, CA, C, O: float32, shape [length, 4, 3], Angstrom."""
+        return backbone_from_frames(self.frames).numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How to sample; what is None is as the model's card says.
+
+    Attributes
+    ----------
+    steps
+        Evaluations of the network per backbone.
+    noise_scale
+        Factor on the starting noise of the translations.
+    rotation_exponent
+        p of the rotations' schedule 1 - (1 - t)^p.
+    finer_at_data
+        Above 1, steps get shorter towards the data.
+    precision
+        "auto", "float32" or "bfloat16".
+    trajectory
+        Keep every step.
+    """
+
+    steps: int | None = None
+    noise_scale: float = 1.0
+    rotation_exponent: float | None = None
+    finer_at_data: float | None = None
+    precision: str = "auto"
+    trajectory: bool = False
+
+
+def generate(
+    model: BackboneModel,
+    lengths: int | Sequence[int],
+    *,
+    count: int = 1,
+    seed: int = 0,
+    batch_size: int | None = None,
+    noise: Frames | None = None,
+    options: SamplingOptions | None = None,
+) -> list[Backbone]:
+    """Generate backbones.
+
+    Parameters
+    ----------
+    model
+        From `load_model`.
+    lengths
+        Number of residues, or several.
+    count
+        Backbones of each length.
+    seed
+        Of the job; each backbone has its own stream, derived from it and the backbone's number.
+    batch_size
+        Backbones sampled together; chosen by length unless given. It does not change the result.
+    noise
+        Starting frames, shape [backbones, length, ...], instead of drawn ones; all lengths must equal theirs.
+    options
+        Steps and schedules.
+
+    Returns
+    -------
+    list of Backbone
+        In order of their number: all of the first length, then all of the second.
+
+    Raises
+    ------
+    InputError
+        If a length, count or option is out of range.
+
+    Examples
+    --------
+    >>> from helicell.protein import generate, load_model
+    >>> backbones = generate(load_model(device="cpu"), 40, count=2, options=SamplingOptions(steps=2))
+    >>> backbones[0].coordinates.shape
+    (40, 4, 3)
+    """
+    wanted = [lengths] if isinstance(lengths, int) else list(lengths)
+    if count < 1:
+        message = f"count must be at least 1, got {count}"
+        raise InputError(message)
+    requests = [Request(i, length) for i, length in enumerate(np.repeat(wanted, count).tolist())]
+    batches = plan_batches(requests, batch_size=batch_size, device=_device(model).type)
+    done = [b for batch in batches for b in sample_batch(model, batch, seed=seed, noise=noise, options=options)]
+    return sorted(done, key=lambda backbone: backbone.index)
+
+
+def plan_batches(requests: Sequence[Request], *, batch_size: int | None = None, device: str = "cpu") -> list[list[Request]]:
+    """Cut a job into batches of like lengths.
+
+    The plan depends on the whole job only, never on what is done already, so that a resumed job computes its missing
+    backbones in the same company and to the same bits.
+    """
+    for request in requests:
+        if not 1 <= request.length <= MAX_LENGTH:
+            message = f"the length of a backbone must be 1 to {MAX_LENGTH} residues, got {request.length}"
+            raise InputError(message)
+    if batch_size is not None and batch_size < 1:
+        message = f"the batch size must be at least 1, got {batch_size}"
+        raise InputError(message)
+    batches: list[list[Request]] = []
+    for request in sorted(requests, key=lambda r: (r.length, r.index)):
+        most = batch_size or max(1, RESIDUES_PER_BATCH[device] // request.length)
+        if batches and len(batches[-1]) < most:
+            batches[-1].append(request)
+        else:
+            batches.append([request])
+    return batches
+
+
+@torch.inference_mode()
+def sample_batch(
+    model: BackboneModel,
+    requests: Sequence[Request],
+    *,
+    seed: int,
+    noise: Frames | None = None,
+    options: SamplingOptions | None = None,
+) -> Iterator[Backbone]:
+    """Sample the backbones of one batch together; see `generate` for the parameters."""
+    options = options or SamplingOptions()
+    device = _device(model)
+    mask = torch.arange(max(r.length for r in requests)) < torch.tensor([[r.length] for r in requests])
+    start = _given_noise(noise, requests) if noise is not None else _drawn_noise(model, requests, mask, seed=seed, options=options)
+    index = torch.arange(mask.shape[1]).expand(mask.shape).to(device)
+    steps = options.steps if options.steps is not None else model.sampling.steps
+    times = time_grid(steps, finer_at_data=_or(options.finer_at_data, model.sampling.finer_at_data))
+    path = backbone_path(_or(options.rotation_exponent, model.sampling.rotation_exponent))
+    predict = _predictor(model, mask.to(device), index, path, precision=options.precision)
+    noisy, predicted = [], []
+    point: Point = (start.translations.to(device), start.quaternions.to(device))
+    for step in follow_endpoint(predict, point, times, path=path):
+        endpoint = Frames(*step.endpoint)
+        if options.trajectory:
+            noisy.append(Frames(*step.x_t).to("cpu"))
+            predicted.append(endpoint.to("cpu"))
+    final = centred(endpoint, mask.to(device)).to("cpu")
+    for row, request in enumerate(requests):
+        trajectory = (_one(noisy, row, request), _one(predicted, row, request)) if options.trajectory else None
+        frames = Frames(final.translations[row, : request.length], final.quaternions[row, : request.length])
+        own_seed = sample_seed(seed, request.index, stream="backbone")
+        yield Backbone(request.index, request.length, own_seed, frames.to(torch.float32), trajectory)
+
+
+def _predictor(model: BackboneModel, mask: Tensor, index: Tensor, path: GeodesicPath, *, precision: str):  # noqa: ANN202
+    dtype = choose_precision(precision, mask.device)
+    schedules = path.schedule if isinstance(path.schedule, tuple) else (path.schedule, path.schedule)
+
+    def predict(x: Point, t: Tensor, previous: Point | None) -> Point:
+        times = torch.stack([schedule.value(t) for schedule in schedules]).float().to(mask.device)
+        batch = FramesBatch(Frames(*x), mask, index, times.expand(len(mask), 2))
+        with torch.autocast(mask.device.type, dtype=dtype, enabled=dtype != torch.float32):
+            frames = model.network(batch, Frames(*previous) if previous is not None else None)[-1]
+        return frames.translations, frames.quaternions
+
+    return predict
+
+
+def _drawn_noise(
+    model: BackboneModel, requests: Sequence[Request], mask: Tensor, *, seed: int, options: SamplingOptions
+) -> Frames:
+    translations = torch.zeros(*mask.shape, 3)
+    quaternions = torch.zeros(*mask.shape, 4)
+    quaternions[..., 0] = 1
+    for row, request in enumerate(requests):
+        generator = sample_generator(seed, request.index, stream="backbone")
+        scale = model.sampling.noise_scale * options.noise_scale
+        own = noise_frames(torch.ones(1, request.length, dtype=torch.bool), scale=scale, generator=generator)
+        translations[row, : request.length] = own.translations[0]
+        quaternions[row, : request.length] = own.quaternions[0]
+    return Frames(translations, quaternions)
+
+
+def _given_noise(noise: Frames, requests: Sequence[Request]) -> Frames:
+    rows, length = noise.translations.shape[:2]
+    for request in requests:
+        if request.index >= rows or request.length != length:
+            message = f"the noise is for {rows} backbones of {length} residues, but backbone {request.index} has {request.length}"
+            raise InputError(message)
+    rows_wanted = [request.index for request in requests]
+    return Frames(noise.translations[rows_wanted], noise.quaternions[rows_wanted])
+
+
+def _one(steps: list[Frames], row: int, request: Request) -> Frames:
+    return Frames(
+        torch.stack([s.translations[row, : request.length] for s in steps]),
+        torch.stack([s.quaternions[row, : request.length] for s in steps]),
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _device(model: BackboneModel) -> torch.device:
+    return next(model.network.parameters()).device

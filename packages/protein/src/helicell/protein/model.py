@@ -1,0 +1,129 @@
+"""Trained models: the network with the card that says how it came about and how it is best sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helicell.core.errors import InputError
+from helicell.core.runs.devices import choose_device
+from helicell.core.runs.files import sha256
+from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
+from helicell.protein.networks.compact import CompactNetwork
+from helicell.protein.settings import NetworkSettings, SamplingDefaults
+
+WEIGHTS = Path(__file__).parent / "weights"
+EMBEDDED = "compact"
+ARCHITECTURE = "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneModel:
+    """A denoiser of residue frames with its card.
+
+    Attributes
+    ----------
+    network
+        The network, in evaluation mode.
+    sampling
+        How it is sampled unless asked otherwise.
+    card
+        The model card: settings, data, licence, metrics.
+    name
+        Name of an embedded model, or of the file.
+    checksum
+        SHA-256 of the file.
+    """
+
+    network: CompactNetwork
+    sampling: SamplingDefaults
+    card: Mapping[str, Any]
+    name: str
+    checksum: str
+
+
+def embedded_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def model_path(model: str | Path) -> Path:
+    """Return the file of a model, given by the name of an embedded one or by a path.
+
+    Raises
+    ------
+    InputError
+        If there is no such model.
+    """
+    if str(model) in embedded_models():
+        return WEIGHTS / f"{model}.safetensors"
+    path = Path(model)
+    if not path.is_file():
+        known = ", ".join(embedded_models())
+        message = f"there is no model {str(model)!r}; give a .safetensors file, or one that comes with helicell: {known}"
+        raise InputError(message)
+    return path
+
+
+def load_model(model: str | Path = EMBEDDED, *, device: str = "auto") -> BackboneModel:
+    """Load a model.
+
+    Parameters
+    ----------
+    model
+        Name of an embedded model or path of a .safetensors file.
+    device
+        "auto", "cpu", "cuda" or "mps".
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is no model of this package.
+
+    Examples
+    --------
+    >>> model = load_model(device="cpu")
+    >>> model.name
+    'compact'
+    """
+    path = model_path(model)
+    state, card = load_checkpoint(path)
+    architecture = card.get("architecture")
+    if architecture != ARCHITECTURE:
+        message = f"{path} holds a model of architecture {architecture!r}, expected {ARCHITECTURE!r}"
+        raise InputError(message)
+    network = CompactNetwork(NetworkSettings.from_mapping(card["network"], source=f"the card of {path}"))
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        message = f"the weights in {path} do not fit its own card: {' '.join(str(error).split())[:300]}"
+        raise InputError(message) from error
+    sampling = SamplingDefaults.from_mapping(card["sampling"], source=f"the card of {path}")
+    network = network.to(choose_device(device)).eval().requires_grad_(requires_grad=False)
+    return BackboneModel(network, sampling, card, name=path.stem, checksum=sha256(path))
+
+
+def save_model(path: str | Path, network: CompactNetwork, *, sampling: SamplingDefaults, card: Mapping[str, Any]) -> None:
+    """Write a model as safetensors, weights in half precision, with its card inside.
+
+    Parameters
+    ----------
+    path
+        The file.
+    network
+        The network.
+    sampling
+        How it is best sampled.
+    card
+        Everything else worth knowing: data, training settings, licence, metrics.
+    """
+    required = {
+        "architecture": ARCHITECTURE,
+        "network": network.settings.to_mapping(),
+        "sampling": sampling.to_mapping(),
+    }
+    save_checkpoint(path, network.state_dict(), {**card, **required}, dtype=torch.float16)
