@@ -15,10 +15,12 @@ STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --quiet
 WORKERS ?= auto
 DEMO ?= demo
+STORE ?= stores/chains
+RUN ?= runs/protein
 
 .PHONY: help
 help: ## Show the targets.
-	@sed -n 's/^\([a-z][a-z%-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z%-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 # torch goes first, so that pip takes the build of it that this machine is set up for and then leaves it alone.
 # The stamp is made last: an installation that was interrupted is taken up again.
@@ -45,6 +47,10 @@ demo: $(STAMP) ## Generate, evaluate and report protein backbones with the embed
 .PHONY: picture
 picture: demo ## Make the picture of the README from the report of the demo; needs Chromium.
 	@$(BIN)/python docs/pictures.py $(DEMO)/results/report.html docs/images/protein-report.png
+
+.PHONY: train-protein
+train-protein: $(STAMP) ## Train the embedded model again: STORE= of `helicell protein import`, RUN= folder to make or resume.
+	@$(BIN)/helicell protein train --store $(STORE) --out $(RUN) --resume
 
 .PHONY: test
 test: $(STAMP) ## Run the default test suite.

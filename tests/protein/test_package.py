@@ -15,7 +15,7 @@ def test_every_name_is_what_its_module_holds():
         assert name in dir(helicell.protein)
 
 
-@pytest.mark.parametrize("module", ["model", "generation", "settings", "frames"])
+@pytest.mark.parametrize("module", ["model", "generation"])
 def test_names_do_not_depend_on_what_was_imported_first(module):
     """A module of the package never hides a function of the same name."""
     code = (
