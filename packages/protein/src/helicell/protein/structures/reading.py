@@ -10,7 +10,7 @@ import gzip
 import io
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,11 @@ def read_structure(path: str | Path) -> Structure:
         for part in unbroken_segments(whole.coordinates):
             segment = whole[part]
             # The psi of a last residue without oxygen is unknown: nothing is invented for a training set.
-            if np.isnan(segment.coordinates[-1, 3]).any():
-                segment = segment[:-1]
-            if len(segment.letters):
-                name = f"{stem}_{segment.chain[0]}:{segment.number[0]}-{segment.number[-1]}"
-                chains.append(_make_chain(name, segment))
+            known = len(segment.letters) - int(np.isnan(segment.coordinates[-1, 3]).any())
+            if known:
+                complete = replace(segment, coordinates=place_oxygens(segment.coordinates))[:known]
+                name = f"{stem}_{segment.chain[0]}:{segment.number[0]}-{segment.number[known - 1]}"
+                chains.append(_make_chain(name, complete))
     return Structure(tuple(chains), predicted)
 
 
@@ -141,15 +141,16 @@ def read_backbone(path: str | Path) -> Chain:
     names = list(dict.fromkeys(residues.chain.tolist()))
     if len(names) > 1:
         raise StructureError(path, "several protein chains", f"{', '.join(names[:5])}; expected one, split it first")
-    return _make_chain(path.name.split(".")[0] or path.name, residues)
+    complete = replace(residues, coordinates=place_oxygens(residues.coordinates))
+    return _make_chain(path.name.split(".")[0] or path.name, complete)
 
 
 def _make_chain(name: str, residues: _Residues) -> Chain:
-    coordinates = place_oxygens(residues.coordinates)
     sequence = "".join(residues.letters.tolist())
     # The display of names is a terminal's or a table's: keep them printable.
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return Chain(name, coordinates, sequence, assign_secondary_structure(coordinates, sequence=sequence))
+    states = assign_secondary_structure(residues.coordinates, sequence=sequence)
+    return Chain(name, residues.coordinates, sequence, states)
 
 
 def _read_residues(path: Path) -> tuple[_Residues, bool]:
