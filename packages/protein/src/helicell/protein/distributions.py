@@ -139,7 +139,7 @@ class Distributions:
         )
 
     @classmethod
-    def of_store(cls, store: ChainStore, *, shortest: int, longest: int) -> Self:
+    def of_store(cls, store: ChainStore, *, shortest: int, longest: int, source: str | None = None) -> Self:
         """Measure natural chains of a store; at most 2,000, drawn by a fixed seed.
 
         Chains that the store marks as predicted or as not globular are left out.
@@ -150,6 +150,8 @@ class Distributions:
             Where the chains are.
         shortest, longest
             Lengths of the chains that are measured.
+        source
+            Where the store's chains come from, for the description; the name of its folder by default.
 
         Raises
         ------
@@ -168,7 +170,7 @@ class Distributions:
             )
             raise InputError(message)
         drawn = np.random.default_rng(SEED).permutation(np.flatnonzero(fitting))[:CHAINS]
-        description = f"{len(drawn)} chains of {store.path.name}, {shortest}-{longest} residues"
+        description = f"{len(drawn)} chains of {shortest}-{longest} residues from {source or store.path.name}"
         return cls.of([store[int(index)] for index in np.sort(drawn)], description=description)
 
     @classmethod
@@ -181,8 +183,8 @@ class Distributions:
 
         The histograms, which hardly depend on the length, stay as they are.
         """
-        kept = self.lengths >= lengths.min() * (1 - LENGTH_MARGIN)
-        kept &= self.lengths <= lengths.max() * (1 + LENGTH_MARGIN)
+        kept = self.lengths >= np.floor(lengths.min() * (1 - LENGTH_MARGIN))
+        kept &= self.lengths <= np.ceil(lengths.max() * (1 + LENGTH_MARGIN))
         if not kept.any():
             return self
         single = {name: getattr(self, name)[kept] for name in ("lengths", "rg", "helix", "strand")}
@@ -198,7 +200,7 @@ class Distributions:
             If the file is absent, damaged or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             edges = {"ca_ca": CA_CA_EDGES, "c_n": C_N_EDGES, "n_ca_c": N_CA_C_EDGES}
             return cls(
@@ -215,10 +217,16 @@ class Distributions:
         """Write the distributions as a NumPy archive, whole or not at all."""
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "description"}
         arrays = {
-            name: value.shares if isinstance(value, Histogram) else value.mass if isinstance(value, RamachandranMap) else value
+            name: value.shares
+            if isinstance(value, Histogram)
+            else value.mass
+            if isinstance(value, RamachandranMap)
+            else value
             for name, value in values.items()
         }
-        small = {name: array.astype(np.int16 if array.dtype.kind in "iu" else np.float32) for name, array in arrays.items()}
+        small = {
+            name: array.astype(np.int16 if array.dtype.kind in "iu" else np.float32) for name, array in arrays.items()
+        }
         with atomic_write(path) as temporary:
             np.savez_compressed(
                 temporary, allow_pickle=False, header=np.array(json.dumps({"description": self.description})), **small
@@ -254,9 +262,11 @@ def _main() -> None:
     parser.add_argument("out", help="file to write (.npz)")
     parser.add_argument("--shortest", type=int, default=40, help="least residues of a chain")
     parser.add_argument("--longest", type=int, default=300, help="most residues of a chain")
+    parser.add_argument("--source", help="where the chains come from, in words")
     given = parser.parse_args()
     store = ChainStore.open(given.store)
-    Distributions.of_store(store, shortest=given.shortest, longest=given.longest).save(given.out)
+    measured = Distributions.of_store(store, shortest=given.shortest, longest=given.longest, source=given.source)
+    measured.save(given.out)
 
 
 if __name__ == "__main__":

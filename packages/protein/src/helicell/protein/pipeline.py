@@ -22,7 +22,9 @@ __all__ = ["PipelineSettings", "schema_text"]
 class SampleStage(Settings):
     """Which backbones are generated, and how."""
 
-    model: str = Field("compact", min_length=1, description="name of a model inside the package, or a .safetensors file")
+    model: str = Field(
+        "compact", min_length=1, description="name of a model inside the package, or a .safetensors file"
+    )
     lengths: list[int | str] = Field(
         [60, 80, 100, 120], min_length=1, description="lengths in residues, each a number or a range such as 60-120"
     )

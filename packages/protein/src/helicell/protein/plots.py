@@ -220,7 +220,7 @@ def bonds(
         The range that counts as valid in each panel; shaded.
     """
     figure = Figure(figsize=(11.0, 3.0), layout="constrained")
-    panels = figure.subplots(1, len(titles))
+    panels = figure.subplots(1, len(titles), squeeze=False)[0]
     for axes, sampled, real, title, (low, high) in zip(panels, samples, natural, titles, limits, strict=True):
         axes.axvspan(low, high, color=NATURAL, alpha=0.1, linewidth=0)
         axes.stairs(100 * real.shares, real.edges, color=NATURAL, fill=True, alpha=0.7)
