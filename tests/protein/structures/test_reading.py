@@ -156,7 +156,7 @@ def test_gaps_cut_the_chain_and_calcium_is_no_residue(tmp_path):
 
 
 def test_an_absent_oxygen_is_placed_but_not_invented_at_the_end(entries, tmp_path):
-    """Oxygens that a file leaves out are placed within 0.1 A of the true ones; a last residue without one is cut off."""
+    """Oxygens that a file leaves out are placed near the true ones; a last residue without one is cut off."""
     chain = read_chains(entries / "2gtl.pdb")[1]
     write_backbone(tmp_path / "full.pdb", chain.coordinates, sequence=chain.sequence, format="pdb")
     lines = (tmp_path / "full.pdb").read_text().splitlines(keepends=True)

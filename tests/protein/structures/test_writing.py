@@ -25,11 +25,11 @@ def by_biotite(path):
     return pdbx.get_structure(file, model=1)
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_biotite_reads_every_format(chain, tmp_path, format):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_biotite_reads_every_format(chain, tmp_path, kind):
     """Atoms, residues, chain, elements and coordinates come back through biotite, to the third decimal."""
-    path = tmp_path / f"backbone.{format}"
-    write_backbone(path, chain.coordinates, sequence=chain.sequence, format=format)
+    path = tmp_path / f"backbone.{kind}"
+    write_backbone(path, chain.coordinates, sequence=chain.sequence, format=kind)
     atoms = by_biotite(path)
     assert atoms.atom_name.tolist() == ATOMS * len(chain)
     assert atoms.element.tolist() == ["N", "C", "C", "O"] * len(chain)
@@ -40,11 +40,11 @@ def test_biotite_reads_every_format(chain, tmp_path, format):
     np.testing.assert_allclose(atoms.coord.reshape(-1, 4, 3), chain.coordinates, atol=6e-4)
 
 
-@pytest.mark.parametrize("format", ["cif", "pdb"])
-def test_gemmi_sees_one_peptide(chain, tmp_path, format):
+@pytest.mark.parametrize("kind", ["cif", "pdb"])
+def test_gemmi_sees_one_peptide(chain, tmp_path, kind):
     """For gemmi the file is one polypeptide with the right sequence and coordinates (it reads no BinaryCIF)."""
-    path = tmp_path / f"backbone.{format}"
-    write_backbone(path, chain.coordinates, sequence=chain.sequence, format=format)
+    path = tmp_path / f"backbone.{kind}"
+    write_backbone(path, chain.coordinates, sequence=chain.sequence, format=kind)
     structure = gemmi.read_structure(str(path))
     structure.setup_entities()
     assert [part.name for part in structure[0]] == ["A"]
@@ -57,8 +57,8 @@ def test_gemmi_sees_one_peptide(chain, tmp_path, format):
 
 def test_binary_and_text_mmcif_hold_the_same(chain, tmp_path):
     """Both kinds of mmCIF have the same categories, columns and values."""
-    for format in ("cif", "bcif"):
-        write_backbone(tmp_path / f"backbone.{format}", chain.coordinates, sequence=chain.sequence, format=format)
+    for kind in ("cif", "bcif"):
+        write_backbone(tmp_path / f"backbone.{kind}", chain.coordinates, sequence=chain.sequence, format=kind)
     text = pdbx.CIFFile.read(tmp_path / "backbone.cif").block
     binary = pdbx.BinaryCIFFile.read(tmp_path / "backbone.bcif").block
     assert list(text) == list(binary)
@@ -72,12 +72,12 @@ def test_binary_and_text_mmcif_hold_the_same(chain, tmp_path):
                 assert read.tolist() == given.tolist()
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_equal_backbones_give_equal_bytes(chain, tmp_path, format):
+@pytest.mark.parametrize("kind", FORMATS)
+def test_equal_backbones_give_equal_bytes(chain, tmp_path, kind):
     """A file depends on its name and its content only; without a sequence it is glycine throughout."""
     for folder in ("first", "second"):
-        write_backbone(tmp_path / folder / f"sample_000003.{format}", chain.coordinates, format=format)
-    first, second = (tmp_path / folder / f"sample_000003.{format}" for folder in ("first", "second"))
+        write_backbone(tmp_path / folder / f"sample_000003.{kind}", chain.coordinates, format=kind)
+    first, second = (tmp_path / folder / f"sample_000003.{kind}" for folder in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
     assert read_backbone(first).sequence == "G" * len(chain)
 

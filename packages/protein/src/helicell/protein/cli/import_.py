@@ -89,8 +89,9 @@ def _settings(file: Path | None, limits: dict[str, Any], options: dict[str, Any]
 def _print_summary(summary: "ImportSummary", out: Path) -> None:
     how = {"source": "from the source", "none": "not clustered"}.get(summary.cluster_method, summary.cluster_method)
     console.print_mapping(
-        f"Imported into {out}",
+        "Imported",
         {
+            "store": out,
             f"items of {summary.kind}": summary.items,
             "chains": summary.chains,
             "residues": summary.residues,

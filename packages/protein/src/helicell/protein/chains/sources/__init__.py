@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from helicell.core.errors import InputError
+from helicell.protein.chains.layout import METADATA_FILE
 from helicell.protein.chains.sources.backbones import BackboneArchive
 from helicell.protein.chains.sources.cgdms import PACKAGE, CgdmsProteins, find_cgdms
 from helicell.protein.chains.sources.folder import StructureFolder
@@ -46,6 +47,9 @@ def open_source(path: str | Path, *, workers: int = 1) -> Source:
         return CgdmsProteins(proteins)
     if (path / DATABASE).is_file():
         return PromodDatabase(path / DATABASE)
+    if (path / METADATA_FILE).is_file():
+        message = f"{path} is a chain store already; give what it was imported from"
+        raise InputError(message)
     if path.is_dir() or is_structure_file(path):
         return StructureFolder(path, workers=workers)
     if path.suffix == ".npz":

@@ -76,7 +76,8 @@ def _columns(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a damaged file open that it opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in REQUIRED if name not in archive.files]
             if missing:
                 message = f"{path} is no archive of backbones: it lacks the arrays {', '.join(missing)}"
