@@ -124,8 +124,8 @@ def compactness(
     """
     figure, axes = _figure(4.3)
     everything = np.concatenate([lengths, natural_lengths])
-    grid = np.linspace(everything.min(), everything.max(), 80)
-    mean = np.array([natural_mean(float(length)) for length in grid])
+    grid = np.arange(everything.min(), everything.max() + 1)
+    mean = np.array([natural_mean(length) for length in grid.tolist()])
     low, high = mean * (1 - RG_TOLERANCE), mean * (1 + RG_TOLERANCE)
     axes.fill_between(grid, low, high, color=NATURAL, alpha=0.16, linewidth=0)
     axes.plot(grid, mean, color=NATURAL, linewidth=1.6)

@@ -94,7 +94,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table cell whose text differs from the value it is sorted by; ``tone`` is ``""``, ``"good"`` or ``"poor"``."""
+    """A table cell whose text differs from the value it is sorted by; ``tone`` is ``""`` or ``"faint"``."""
 
     text: str
     value: float | str | None = None
