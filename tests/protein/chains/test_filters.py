@@ -57,7 +57,7 @@ def test_contacts_are_pairs_far_along_the_chain():
 
 
 def test_misbuilt_residues_are_counted_once(entries):
-    """A real chain has none; a moved atom makes its residue count, and the one before if the peptide bond is off too."""
+    """A real chain has none; a moved atom makes its residue count, and the one before if the peptide is off too."""
     chain = read_chains(entries / "2gtl.cif")[0].coordinates
     assert distorted_fraction(chain) == 0.0
     moved = chain.copy()

@@ -17,7 +17,7 @@ WORDS = ImportSettings(cluster="words")
 
 
 def test_an_entry_becomes_a_store(entries, tmp_path):
-    """Of a real entry, the unequal chains of 40 residues and more are stored, measured and clustered; the rest counted."""
+    """Of a real entry, the unequal chains of 40 residues and more are stored, measured and clustered."""
     steps = []
     summary = import_chains(entries / "2gtl.cif", tmp_path / "store", settings=WORDS, progress=steps.append)
     store = ChainStore.open(tmp_path / "store")
