@@ -191,11 +191,12 @@ def test_several_chains_are_no_backbone(entries):
         ("EXPDTA    X-RAY DIFFRACTION\n", False),
         ("EXPDTA    THEORETICAL MODEL\n", True),
         ("TITLE     ALPHAFOLD MONOMER V2.0 PREDICTION FOR NISIN\n", True),
+        ("TITLE     LIKE THE PREDICTION\nEXPDTA    X-RAY DIFFRACTION\nREMARK 200 STARTING MODEL: ALPHAFOLD\n", False),
         ("", False),
     ],
 )
 def test_predictions_are_known_by_what_the_file_says(tmp_path, text, predicted):
-    """The header decides whether a PDB file counts as a prediction; a file that says nothing does not."""
+    """The method of a PDB file decides whether it is a prediction, then its title; one that says nothing is none."""
     file = tmp_path / "model.pdb"
     file.write_text(text + strand(["GLY", "ALA", "SER"]).make_pdb_string())
     assert read_structure(file).predicted is predicted

@@ -22,21 +22,21 @@ from helicell.core.errors import InputError
 from helicell.protein.evaluation.secondary_structure import assign_secondary_structure
 from helicell.protein.peptides import place_oxygens, unbroken_segments
 from helicell.protein.structures.chain import ATOMS, THREE_LETTER, Chain
+from helicell.protein.structures.names import SUFFIXES, file_stem, format_of
 
-__all__ = ["Structure", "StructureError", "is_structure_file", "read_backbone", "read_chains", "read_structure"]
+__all__ = ["Structure", "StructureError", "read_backbone", "read_chains", "read_structure"]
 
 ONE_LETTER = {name: letter for letter, name in THREE_LETTER.items()}
 # Standard amino acids that stand in for the 21st and the 22nd.
 RARE_PARENTS = {"U": "C", "O": "K"}
 
-SUFFIXES = {".pdb": "pdb", ".ent": "pdb", ".cif": "cif", ".mmcif": "cif", ".bcif": "bcif"}
 # The largest entries of the PDB, capsids of 2.4 million atoms, unpack to 250 MB; more is damage or malice.
 MAX_FILE_BYTES = 320 * 2**20
 MAX_ATOMS = 10_000_000
 # No structure is ten micrometres wide (A).
 MAX_COORDINATE = 1e5
-# Words that mark a prediction in the header of a PDB file, which has no field for it.
-PREDICTION_MARKS = ("THEORETICAL MODEL", "ALPHAFOLD", "ESMFOLD", "ROSETTAFOLD")
+# Words that mark a prediction in the title of a PDB file that names no experiment.
+PREDICTION_MARKS = ("ALPHAFOLD", "ESMFOLD", "ROSETTAFOLD", "PREDICTION", "PREDICTED")
 
 
 class StructureError(InputError):
@@ -82,11 +82,6 @@ class _Residues:
         return _Residues(self.coordinates[part], self.chain[part], self.number[part], self.letters[part])
 
 
-def is_structure_file(path: Path) -> bool:
-    """Whether the name ends as that of a PDB, mmCIF or BinaryCIF file, perhaps gzipped."""
-    return _format_of(path) is not None
-
-
 def read_chains(path: str | Path) -> list[Chain]:
     """Read all protein chains of the first model, cut at chain breaks.
 
@@ -112,7 +107,7 @@ def read_structure(path: str | Path) -> Structure:
     """Read the chains of a file as :func:`read_chains` does, and whether the file declares a prediction."""
     path = Path(path)
     residues, predicted = _read_residues(path)
-    stem = path.name.split(".")[0] or path.name
+    stem = file_stem(path)
     chains: list[Chain] = []
     edges = np.flatnonzero(residues.chain[1:] != residues.chain[:-1]) + 1
     for start, stop in zip([0, *edges], [*edges, len(residues.chain)], strict=True):
@@ -142,7 +137,7 @@ def read_backbone(path: str | Path) -> Chain:
     if len(names) > 1:
         raise StructureError(path, "several protein chains", f"{', '.join(names[:5])}; expected one, split it first")
     complete = replace(residues, coordinates=place_oxygens(residues.coordinates))
-    return _make_chain(path.name.split(".")[0] or path.name, complete)
+    return _make_chain(file_stem(path), complete)
 
 
 def _make_chain(name: str, residues: _Residues) -> Chain:
@@ -155,45 +150,64 @@ def _make_chain(name: str, residues: _Residues) -> Chain:
 
 def _read_residues(path: Path) -> tuple[_Residues, bool]:
     """Read and check a file; every way in which a parser can fail on a bad file becomes one `InputError`."""
-    kind = _format_of(path)
+    kind = format_of(path)
     if kind is None:
         raise StructureError(path, "not a structure file by its name", f"known: {', '.join(SUFFIXES)}, also with .gz")
     content = _read_bounded(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            atoms, predicted = (_parse_pdb if kind == "pdb" else _parse_cif)(content, kind)
+            atoms, predicted = PARSERS[kind](content)
     except Exception as error:  # parsers fail on damaged files in every way there is
         cause = " ".join(str(error).split())[:120] or type(error).__name__
         raise StructureError(path, f"damaged {kind} file", f"{cause}; fetch or write it again") from error
     return _backbone_residues(path, atoms), predicted
 
 
-def _parse_pdb(content: bytes, _: str) -> tuple[Any, bool]:
+def _parse_pdb(content: bytes) -> tuple[Any, bool]:
     from biotite.structure.io import pdb
 
-    text = _decode_text(content)
-    file = pdb.PDBFile.read(io.StringIO(text))
-    header = text[: text.find("\nATOM")].upper()
-    return file.get_structure(model=1, altloc="first"), any(mark in header for mark in PREDICTION_MARKS)
+    file = pdb.PDBFile.read(io.StringIO(_decode_text(content)))
+    methods = [line.upper() for line in file.lines if line.startswith("EXPDTA")]
+    titles = [line.upper() for line in file.lines if line.startswith("TITLE")]
+    predicted = any("THEORETICAL" in method for method in methods)
+    if not methods:
+        predicted = any(mark in title for title in titles for mark in PREDICTION_MARKS)
+    return file.get_structure(model=1, altloc="first"), predicted
 
 
-def _parse_cif(content: bytes, kind: str) -> tuple[Any, bool]:
+def _parse_cif(content: bytes) -> tuple[Any, bool]:
+    from biotite.structure.io import pdbx
+
+    return _first_block(pdbx.CIFFile.read(io.StringIO(_decode_text(content))))
+
+
+def _parse_bcif(content: bytes) -> tuple[Any, bool]:
     import msgpack
     from biotite.structure.io import pdbx
 
-    if kind == "bcif":
-        unpacked = msgpack.unpackb(content)
-        _refuse_inflation(unpacked)
-        file = pdbx.BinaryCIFFile.deserialize(unpacked)
-    else:
-        file = pdbx.CIFFile.read(io.StringIO(_decode_text(content)))
-    block = file.block
+    unpacked = msgpack.unpackb(content)
+    _refuse_inflation(unpacked)
+    return _first_block(pdbx.BinaryCIFFile.deserialize(unpacked))
+
+
+PARSERS = {"pdb": _parse_pdb, "cif": _parse_cif, "bcif": _parse_bcif}
+
+
+def _first_block(file: Any) -> tuple[Any, bool]:
+    """Return the atoms of an mmCIF file, and whether it says that it is a prediction."""
+    from biotite.structure.io import pdbx
+
+    first = next(iter(file), None)
+    if first is None:
+        message = "it has no data block"
+        raise ValueError(message)
+    block = file[first]
     predicted = any(name.startswith("ma_") for name in block)
     if "exptl" in block:
         methods = block["exptl"]["method"].as_array(str)
         predicted |= any("THEORETICAL" in method.upper() for method in methods)
-    return pdbx.get_structure(file, model=1, altloc="first"), predicted
+    return pdbx.get_structure(block, model=1, altloc="first"), predicted
 
 
 def _refuse_inflation(part: Any) -> None:
@@ -247,11 +261,6 @@ def _letter(residue: str) -> str:
         return "X"
     letter = RARE_PARENTS.get(letter, letter)
     return letter if letter in THREE_LETTER else "X"
-
-
-def _format_of(path: Path) -> str | None:
-    name = path.name.lower().removesuffix(".gz")
-    return SUFFIXES.get(Path(name).suffix)
 
 
 def _read_bounded(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from helicell.core.errors import InputError, unknown_option
 from helicell.core.runs.files import atomic_write
 from helicell.protein.structures.chain import ATOMS, THREE_LETTER
+from helicell.protein.structures.names import file_stem
 
 __all__ = ["FORMATS", "write_backbone"]
 
@@ -63,7 +64,7 @@ def write_backbone(
     backbone = np.asarray(coordinates, np.float64)
     _check(backbone, sequence)
     sequence = sequence or "G" * len(backbone)
-    title = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(path).name.split(".")[0]) or "backbone"
+    title = re.sub(r"[^A-Za-z0-9_.-]", "_", file_stem(Path(path)))
     if format == "bcif":
         content = _binary_cif(title, backbone, sequence)
     else:
