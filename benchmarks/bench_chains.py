@@ -1,7 +1,8 @@
 """How fast chains are opened, read, imported and written: a synthetic store of 100,000 chains, and real data at hand.
 
-Times are processor times of one core. Real data are read where they are found: entries of the PDB that come with tmtools, the archive of backbones below
-`HELICELL_DATA` (`../shared/data`), and promod3's database at `HELICELL_PROMOD3` (where Debian installs it).
+Times are processor times of one core. Real data are read where they are found: entries of the PDB that come with
+tmtools, the archive of backbones below `HELICELL_DATA` (`../shared/data`), and promod3's database at `HELICELL_PROMOD3`
+(where Debian installs it).
 """
 
 import os
