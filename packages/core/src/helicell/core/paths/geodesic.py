@@ -45,7 +45,9 @@ class GeodesicPath:
         if isinstance(self.schedule, tuple):
             factors = len(space.factors) if isinstance(space, Product) else None
             if factors != len(self.schedule):
-                message = f"{len(self.schedule)} schedules were given for a space of {factors or 1} factors; give as many"
+                message = (
+                    f"{len(self.schedule)} schedules were given for a space of {factors or 1} factors; give as many"
+                )
                 raise InputError(message)
 
     def sample(self, x_0: Point, x_1: Point, t: Tensor) -> PathSample:

@@ -21,6 +21,8 @@ class PathSample:
         The ends.
     t
         The time, shape [batch], 0 at the source and 1 at the data.
+    z
+        The noise that a stochastic interpolant adds between the ends.
     """
 
     x_t: Point
@@ -28,3 +30,4 @@ class PathSample:
     x_0: Point
     x_1: Point
     t: Tensor
+    z: Point | None = None

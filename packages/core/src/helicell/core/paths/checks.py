@@ -1,0 +1,56 @@
+"""Cheap checks of what a path is given, and noise that fits a point."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from helicell.core.errors import InputError
+from helicell.core.spaces import Point
+from helicell.core.spaces.space import as_tensors
+
+
+def check_ends(x_0: Point, x_1: Point) -> None:
+    """Raise an error unless two batches of points have one shape and hold at least one point, all finite."""
+    first, last = as_tensors(x_0), as_tensors(x_1)
+    shapes = [list(x.shape) for x in first], [list(x.shape) for x in last]
+    if shapes[0] != shapes[1]:
+        message = f"x_0 has the shape {_told(shapes[0])} and x_1 {_told(shapes[1])}; give as many points of one shape"
+        raise InputError(message)
+    for name, points in (("x_0", first), ("x_1", last)):
+        for x in points:
+            check_points(name, x)
+
+
+def check_points(name: str, x: Tensor) -> None:
+    """Raise an error unless x has a batch axis with at least one point and is finite."""
+    if x.ndim < 1 or not x.numel():
+        message = f"{name} has the shape {list(x.shape)}, expected [batch, ...] with at least one point"
+        raise InputError(message)
+    # One sum tells in most cases; an overflow of it is looked into.
+    if not x.sum().isfinite() and not x.isfinite().all():
+        message = f"{name} holds {int((~x.isfinite()).sum())} numbers that are not finite; remove or replace them"
+        raise InputError(message)
+
+
+def check_times(t: Tensor, x: Point) -> None:
+    """Raise an error unless t, shape [] or [batch], lies in [0, 1]."""
+    batch = as_tensors(x)[0].shape[0] if as_tensors(x)[0].ndim else 0
+    if t.ndim > 1 or (t.ndim == 1 and t.shape[0] != batch):
+        message = f"the times have the shape {list(t.shape)}, expected [] or [{batch}], one for each point"
+        raise InputError(message)
+    low, high = torch.aminmax(t)
+    # Written so that a time that is not a number fails too.
+    if not (low >= 0 and high <= 1):
+        message = f"the times reach from {float(low):g} to {float(high):g}, expected times in [0, 1]"
+        raise InputError(message)
+
+
+def gaussian_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw standard Gaussian noise of the shape, dtype and device of x; the generator may live on another device."""
+    device = x.device if generator is None else generator.device
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
+
+
+def _told(shapes: list[list[int]]) -> str:
+    return str(shapes[0]) if len(shapes) == 1 else ", ".join(map(str, shapes))

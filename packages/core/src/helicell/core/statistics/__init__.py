@@ -1,0 +1,1 @@
+"""Distances between samples, and the assignment problem that exact transport comes down to."""
