@@ -10,7 +10,7 @@ from PIL import Image
 
 from helicell.core.reports.browser import Browser
 
-WIDTH, HEIGHT = 1240, 1180
+WIDTH, HEIGHT = 1240, 1390
 # Sharp on screens of high resolution; the palette below makes up for the size of the file.
 SCALE = 1.5
 COLOURS = 200

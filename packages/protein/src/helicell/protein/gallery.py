@@ -24,7 +24,7 @@ BEST_RULE = (
 UNPICKED_RULE = "of each length, the first samples in the order in which they were generated; nothing was left out"
 
 STYLES = (
-    ViewerStyle("Chain", {"cartoon": {"color": "spectrum", "arrows": True}}),
+    ViewerStyle("Rainbow", {"cartoon": {"color": "spectrum", "arrows": True}}),
     ViewerStyle(
         "Helix and strand",
         {

@@ -138,7 +138,7 @@ def build_report(
         Section(
             "At a glance",
             [_tiles(results.overall), *_warnings(results)],
-            lead="Bars are the samples, the mark on each is natural chains of the same lengths. Nothing was filtered.",
+            lead="Bars are the samples, all that were given; the mark on each bar is natural chains of the same lengths.",
             short="Overview",
         ),
         Section(
