@@ -90,9 +90,10 @@ class BackboneObjective(nn.Module):
         t = self.times.sample(count, generator=generator, stratified=True).to(device)
         # The exponents' logarithm is uniform: as many examples with rotations twice as fast as twice as slow.
         u = torch.rand(count, generator=generator).to(device)
-        exponent = self.settings.rotation_exponents[0] * (
-            self.settings.rotation_exponents[1] / self.settings.rotation_exponents[0]
-        ) ** u
+        exponent = (
+            self.settings.rotation_exponents[0]
+            * (self.settings.rotation_exponents[1] / self.settings.rotation_exponents[0]) ** u
+        )
         noise = noise_frames(batch.mask, scale=self.settings.noise_scale, generator=generator)
         path = backbone_path(exponent)
         sample = path.sample(_point(noise), _point(true), t)

@@ -43,8 +43,9 @@ class Frames:
 
     def apply(self, local: Tensor) -> Tensor:
         """Map local coordinates [..., residues, points, 3] to global ones."""
-        return torch.einsum("...rij,...rpj->...rpi", quaternions.to_matrix(self.quaternions), local) + (
-            self.translations[..., None, :]
+        return (
+            torch.einsum("...rij,...rpj->...rpi", quaternions.to_matrix(self.quaternions), local)
+            + (self.translations[..., None, :])
         )
 
     def moved(self, quaternion: Tensor, translation: Tensor) -> Frames:
@@ -73,7 +74,9 @@ def frames_from_backbone(coordinates: Tensor) -> Frames:
         If the shape does not fit.
     """
     if coordinates.ndim < 3 or coordinates.shape[-1] != 3 or coordinates.shape[-2] < 3:
-        message = f"backbone coordinates must have shape [..., residues, 3 or more atoms, 3], got {tuple(coordinates.shape)}"
+        message = (
+            f"backbone coordinates must have shape [..., residues, 3 or more atoms, 3], got {tuple(coordinates.shape)}"
+        )
         raise InputError(message)
     n, ca, c = coordinates[..., :3, :].unbind(dim=-2)
     first = torch.nn.functional.normalize(c - ca, dim=-1)
@@ -94,7 +97,9 @@ def backbone_from_frames(frames: Frames) -> Tensor:
     atoms = frames.apply(local.expand(*frames.translations.shape[:-1], 3, 3))
     n, ca, c = atoms.unbind(dim=-2)
     unit = torch.nn.functional.normalize
-    last_next_n = place_atom(n[..., -1:, :], ca[..., -1:, :], c[..., -1:, :], length=1.329, angle=2.035, torsion=LAST_PSI)
+    last_next_n = place_atom(
+        n[..., -1:, :], ca[..., -1:, :], c[..., -1:, :], length=1.329, angle=2.035, torsion=LAST_PSI
+    )
     next_n = torch.cat((n[..., 1:, :], last_next_n), dim=-2)
     outside = O_AWAY_FROM_CA * unit(ca - c, dim=-1) + O_AWAY_FROM_NEXT_N * unit(next_n - c, dim=-1)
     o = c - C_O_BOND * unit(outside, dim=-1)

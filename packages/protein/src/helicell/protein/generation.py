@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from helicell.core.dynamics.endpoint import follow_endpoint, time_grid
+from helicell.core.dynamics.endpoint import Correction, Predictor, follow_endpoint, time_grid
 from helicell.core.errors import InputError
 from helicell.core.paths import GeodesicPath
 from helicell.core.runs.devices import choose_precision
@@ -23,6 +24,9 @@ from helicell.protein.flow import backbone_path, noise_frames
 from helicell.protein.frames import Frames, backbone_from_frames, centred
 from helicell.protein.model import BackboneModel
 from helicell.protein.networks.compact import FramesBatch
+from helicell.protein.sterics import StericGuidance
+
+Number = TypeVar("Number", int, float)
 
 MAX_LENGTH = 2000
 # Residues of a batch unless asked otherwise: more is no faster on a processor, and keeps a graphics card busy.
@@ -79,6 +83,8 @@ class SamplingOptions:
         p of the rotations' schedule 1 - (1 - t)^p.
     finer_at_data
         Above 1, steps get shorter towards the data.
+    steric_sweeps
+        Sweeps of steric guidance a step; 0 for none.
     precision
         "auto", "float32" or "bfloat16".
     trajectory
@@ -89,6 +95,7 @@ class SamplingOptions:
     noise_scale: float = 1.0
     rotation_exponent: float | None = None
     finer_at_data: float | None = None
+    steric_sweeps: int | None = None
     precision: str = "auto"
     trajectory: bool = False
 
@@ -149,7 +156,9 @@ def generate(
     return sorted(done, key=lambda backbone: backbone.index)
 
 
-def plan_batches(requests: Sequence[Request], *, batch_size: int | None = None, device: str = "cpu") -> list[list[Request]]:
+def plan_batches(
+    requests: Sequence[Request], *, batch_size: int | None = None, device: str = "cpu"
+) -> list[list[Request]]:
     """Cut a job into batches of like lengths.
 
     The plan depends on the whole job only, never on what is done already, so that a resumed job computes its missing
@@ -185,15 +194,20 @@ def sample_batch(
     options = options or SamplingOptions()
     device = _device(model)
     mask = torch.arange(max(r.length for r in requests)) < torch.tensor([[r.length] for r in requests])
-    start = _given_noise(noise, requests) if noise is not None else _drawn_noise(model, requests, mask, seed=seed, options=options)
+    start = (
+        _given_noise(noise, requests)
+        if noise is not None
+        else _drawn_noise(model, requests, mask, seed=seed, options=options)
+    )
     index = torch.arange(mask.shape[1]).expand(mask.shape).to(device)
     steps = options.steps if options.steps is not None else model.sampling.steps
     times = time_grid(steps, finer_at_data=_or(options.finer_at_data, model.sampling.finer_at_data))
     path = backbone_path(_or(options.rotation_exponent, model.sampling.rotation_exponent))
     predict = _predictor(model, mask.to(device), index, path, precision=options.precision)
+    correct = _steric_correction(_or(options.steric_sweeps, model.sampling.steric_sweeps), mask.to(device), index)
     noisy, predicted = [], []
     point: Point = (start.translations.to(device), start.quaternions.to(device))
-    for step in follow_endpoint(predict, point, times, path=path):
+    for step in follow_endpoint(predict, point, times, path=path, correct=correct):
         endpoint = Frames(*step.endpoint)
         if options.trajectory:
             noisy.append(Frames(*step.x_t).to("cpu"))
@@ -206,7 +220,7 @@ def sample_batch(
         yield Backbone(request.index, request.length, own_seed, frames.to(torch.float32), trajectory)
 
 
-def _predictor(model: BackboneModel, mask: Tensor, index: Tensor, path: GeodesicPath, *, precision: str):  # noqa: ANN202
+def _predictor(model: BackboneModel, mask: Tensor, index: Tensor, path: GeodesicPath, *, precision: str) -> Predictor:
     dtype = choose_precision(precision, mask.device)
     schedules = path.schedule if isinstance(path.schedule, tuple) else (path.schedule, path.schedule)
 
@@ -218,6 +232,17 @@ def _predictor(model: BackboneModel, mask: Tensor, index: Tensor, path: Geodesic
         return frames.translations, frames.quaternions
 
     return predict
+
+
+def _steric_correction(sweeps: int, mask: Tensor, index: Tensor) -> Correction:
+    guidance = StericGuidance(sweeps)
+
+    def correct(x: Point, endpoint: Point, t: float, s: float) -> Point:
+        if not guidance.active(t):
+            return x
+        return x[0] + s * guidance.displacement(endpoint[0], mask, index), x[1]
+
+    return correct
 
 
 def _drawn_noise(
@@ -239,7 +264,10 @@ def _given_noise(noise: Frames, requests: Sequence[Request]) -> Frames:
     rows, length = noise.translations.shape[:2]
     for request in requests:
         if request.index >= rows or request.length != length:
-            message = f"the noise is for {rows} backbones of {length} residues, but backbone {request.index} has {request.length}"
+            message = (
+                f"the noise is for {rows} backbones of {length} residues, "
+                f"but backbone {request.index} has {request.length}"
+            )
             raise InputError(message)
     rows_wanted = [request.index for request in requests]
     return Frames(noise.translations[rows_wanted], noise.quaternions[rows_wanted])
@@ -252,7 +280,7 @@ def _one(steps: list[Frames], row: int, request: Request) -> Frames:
     )
 
 
-def _or(value: float | None, default: float) -> float:
+def _or(value: Number | None, default: Number) -> Number:
     return default if value is None else value
 
 

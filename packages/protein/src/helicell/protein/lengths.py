@@ -51,7 +51,7 @@ def parse_lengths(text: str) -> tuple[LengthRange, ...]:
 
 def make_requests(ranges: tuple[LengthRange, ...], *, count: int, seed: int) -> list[Request]:
     """Return `count` backbones of each entry; those of a range draw their lengths evenly, each from its own stream."""
-    requests = []
+    requests: list[Request] = []
     for entry in ranges:
         for _ in range(count):
             index = len(requests)

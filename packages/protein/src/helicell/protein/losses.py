@@ -20,17 +20,17 @@ LOCAL_REACH = 4
 FOLD_REACH = 1.0
 # CA atoms of residues more than two apart hardly ever come nearer than this (nanometre).
 CLASH_CA = 0.385
-# N, C and O atoms of residues more than one apart hardly ever come nearer than this (nanometre); hydrogen bonds reach it.
+# N, C and O atoms of residues more than one apart hardly ever come nearer (nanometre); hydrogen bonds reach it.
 CLASH_BACKBONE = 0.275
 
 
 def pseudo_huber(error: Tensor, scale: float) -> Tensor:
-    """Return sqrt(error^2 + scale^2) - scale, divided by its curvature: error^2 / 2 for small errors, linear for large."""
+    """Return scale (sqrt(error^2 + scale^2) - scale): error^2 / 2 for small errors, linear for large ones."""
     return scale * ((error.square() + scale**2).sqrt() - scale)
 
 
 def masked_mean(value: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean over all axes but the first, shape [batch], counting only where mask (broadcastable) is not zero."""
+    """Return the mean over all axes but the first, shape [batch], over what the mask (broadcastable) lets through."""
     mask = mask.expand_as(value)
     return (value * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
 

@@ -64,7 +64,9 @@ def model_path(model: str | Path) -> Path:
     path = Path(model)
     if not path.is_file():
         known = ", ".join(embedded_models())
-        message = f"there is no model {str(model)!r}; give a .safetensors file, or one that comes with helicell: {known}"
+        message = (
+            f"there is no model {str(model)!r}; give a .safetensors file, or one that comes with helicell: {known}"
+        )
         raise InputError(message)
     return path
 
@@ -107,7 +109,9 @@ def load_model(model: str | Path = EMBEDDED, *, device: str = "auto") -> Backbon
     return BackboneModel(network, sampling, card, name=path.stem, checksum=sha256(path))
 
 
-def save_model(path: str | Path, network: CompactNetwork, *, sampling: SamplingDefaults, card: Mapping[str, Any]) -> None:
+def save_model(
+    path: str | Path, network: CompactNetwork, *, sampling: SamplingDefaults, card: Mapping[str, Any]
+) -> None:
     """Write a model as safetensors, weights in half precision, with its card inside.
 
     Parameters

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,8 +44,9 @@ class SamplingSettings(Settings):
     noise_scale: float = Field(1.0, ge=0, le=10, description="factor on the starting noise of the translations")
     rotation_exponent: float | None = Field(None, gt=0, le=100, description="how far rotations run ahead")
     finer_at_data: float | None = Field(None, gt=0, le=10, description="above 1, steps get shorter towards the data")
+    steric_sweeps: int | None = Field(None, ge=0, le=100, description="sweeps of steric guidance a step; 0 for none")
     noise: str | None = Field(None, description="npz file with the starting frames")
-    trajectory: bool = Field(False, description="keep every step")
+    trajectory: bool = Field(default=False, description="keep every step")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     format: Literal["cif", "pdb", "bcif", "npz"] = "cif"
@@ -94,7 +95,9 @@ def sample_to_folder(
     requests = plan_requests(settings, noise)
     model_path(settings.model)
     model = load_model(settings.model, device=settings.device)
-    batches = plan_batches(requests, batch_size=settings.batch_size, device=next(model.network.parameters()).device.type)
+    batches = plan_batches(
+        requests, batch_size=settings.batch_size, device=next(model.network.parameters()).device.type
+    )
     folder = RunFolder.create(out, settings, resume=resume)
     rows = {row.index: row for row in _read_table(folder.path)} if resume else {}
     progress(len(rows))
@@ -173,12 +176,15 @@ def read_noise(path: Path) -> Frames:
     return Frames(torch.from_numpy(translations), torch.from_numpy(quaternions / norms[..., None]))
 
 
-def _sample(settings: SamplingSettings, model: BackboneModel, batch: Sequence[Request], noise: Frames | None):  # noqa: ANN202
+def _sample(
+    settings: SamplingSettings, model: BackboneModel, batch: Sequence[Request], noise: Frames | None
+) -> Iterator[Backbone]:
     options = SamplingOptions(
         steps=settings.steps,
         noise_scale=settings.noise_scale,
         rotation_exponent=settings.rotation_exponent,
         finer_at_data=settings.finer_at_data,
+        steric_sweeps=settings.steric_sweeps,
         precision=settings.precision,
         trajectory=settings.trajectory,
     )
@@ -224,7 +230,9 @@ def _read_table(folder: Path) -> list[SampleRow]:
         return []
     with path.open(newline="", encoding="utf-8") as handle:
         rows = [
-            SampleRow(int(r["index"]), r["file"], int(r["length"]), int(r["seed"]), int(r["steps"]), r["model"], r["sha256"])
+            SampleRow(
+                int(r["index"]), r["file"], int(r["length"]), int(r["seed"]), int(r["steps"]), r["model"], r["sha256"]
+            )
             for r in csv.DictReader(handle)
         ]
     return [row for row in rows if (folder / row.file).is_file() and sha256(folder / row.file) == row.sha256]

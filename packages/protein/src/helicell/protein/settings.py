@@ -52,8 +52,10 @@ class ChainSettings(Settings):
     """Which chains of a store are trained on."""
 
     lengths: tuple[int, int] = Field((40, 128), description="least and greatest number of residues")
-    globular: bool = Field(True, description="only compact chains with a core (the store's column `globular`)")
-    experimental: bool = Field(True, description="no predicted or designed models (the store's column `predicted`)")
+    globular: bool = Field(default=True, description="only compact chains with a core (the store's column `globular`)")
+    experimental: bool = Field(
+        default=True, description="no predicted or designed models (the store's column `predicted`)"
+    )
     validation_share: float = Field(0.05, gt=0, lt=1, description="share of the 30 % identity clusters held out")
 
 
@@ -76,3 +78,4 @@ class SamplingDefaults(Settings):
     noise_scale: float = Field(10.0, gt=0, description="standard deviation of the noise per axis, Angstrom")
     rotation_exponent: float = Field(1.0, gt=0, description="exponent p of the rotations' schedule 1 - (1 - t)^p")
     finer_at_data: float = Field(1.0, gt=0, description="above 1, steps get shorter towards the data")
+    steric_sweeps: int = Field(2, ge=0, le=100, description="sweeps of steric guidance a step; 0 for none")

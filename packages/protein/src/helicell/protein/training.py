@@ -107,15 +107,24 @@ def train_to_folder(
     }
     path = folder.path / MODEL
     objective = cast(BackboneObjective, module.objective)
-    save_model(path, objective.network, sampling=SamplingDefaults(noise_scale=settings.objective.noise_scale), card=card)
+    save_model(
+        path, objective.network, sampling=SamplingDefaults(noise_scale=settings.objective.noise_scale), card=card
+    )
     folder.write_metrics(validation)
-    folder.finish(Manifest("protein train", seed=settings.seed, inputs={"store": store.fingerprint}, outputs=checksums(folder.path, [MODEL])))
+    folder.finish(
+        Manifest(
+            "protein train",
+            seed=settings.seed,
+            inputs={"store": store.fingerprint},
+            outputs=checksums(folder.path, [MODEL]),
+        )
+    )
     return path
 
 
 def _last_validation(folder: RunFolder) -> dict[str, float]:
     entries = [json.loads(line) for line in (folder.path / LOG_NAME).read_text(encoding="utf-8").splitlines()]
-    entry = next((e for e in reversed(entries) if e["event"] == "validation"), {})
+    entry: dict[str, Any] = next((e for e in reversed(entries) if e["event"] == "validation"), {})
     return {name: value for name, value in entry.items() if name not in ("time", "event")}
 
 

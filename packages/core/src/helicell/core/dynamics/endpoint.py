@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -19,6 +20,10 @@ from helicell.core.spaces import Point
 
 Predictor = Callable[[Point, Tensor, Point | None], Point]
 """(x_t, t, the previous prediction or None) -> predicted x_1."""
+
+
+Correction = Callable[[Point, Point, float, float], Point]
+"""(x_s, the prediction it was reached with, t, s) -> x_s to go on from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,9 @@ def time_grid(steps: int, *, finer_at_data: float = 1.0) -> Tensor:
     return 1 - (1 - torch.linspace(0, 1, steps + 1, dtype=torch.float64)) ** finer_at_data
 
 
-def follow_endpoint(predict: Predictor, x_0: Point, times: Tensor, *, path: GeodesicPath) -> Iterator[EndpointStep]:
+def follow_endpoint(
+    predict: Predictor, x_0: Point, times: Tensor, *, path: GeodesicPath, correct: Correction | None = None
+) -> Iterator[EndpointStep]:
     """Walk from x_0 towards the predicted ends, yielding every step; the last step's `endpoint` is the sample.
 
     Parameters
@@ -54,10 +61,14 @@ def follow_endpoint(predict: Predictor, x_0: Point, times: Tensor, *, path: Geod
         Increasing times in [0, 1]; the network is called once at each but the last.
     path
         Gives the space and the pace.
+    correct
+        Changes the state after every step, to guide the walk.
     """
     x, endpoint = x_0, None
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         endpoint = predict(x, t, endpoint)
         yield EndpointStep(t=float(t), x_t=x, endpoint=endpoint)
         if s < 1:
             x = path.space.geodesic(x, endpoint, path.fraction(t, s))
+            if correct is not None:
+                x = correct(x, endpoint, float(t), float(s))

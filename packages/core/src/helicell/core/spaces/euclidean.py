@@ -32,5 +32,8 @@ class Euclidean(Space):
     def distance(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         return (y - x).norm(dim=-1)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        return v
+
     def geodesic(self, x: Tensor, y: Tensor, fraction: Tensor | float) -> Tensor:  # type: ignore[override]
         return x + expand_points(fraction, x) * (y - x)

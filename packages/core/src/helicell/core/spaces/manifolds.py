@@ -17,6 +17,8 @@ class Manifold(Space):
         For example ``geoopt.Sphere()`` or ``geoopt.PoincareBall()``. It must define `expmap` and `logmap`.
     """
 
+    citations = ("kochurov2020geoopt",)
+
     def __init__(self, manifold: geoopt.Manifold) -> None:
         self.manifold = manifold
 
@@ -34,6 +36,9 @@ class Manifold(Space):
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         return self.manifold.dist(x, y)
+
+    def squared_norm(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        return self.manifold.inner(x, v)
 
     def geodesic(self, x: Tensor, y: Tensor, fraction: Tensor | float) -> Tensor:  # type: ignore[override]
         return self.exp(x, expand_points(fraction, x) * self.log(x, y))

@@ -51,6 +51,13 @@ class Product(Space):
         squares = self._each(lambda space, *a: space.distance(*a) ** 2, x, y)
         return sum(squares[1:], start=squares[0]).sqrt()
 
+    def squared_norm(self, x: Point, v: Point) -> Tensor:
+        squares = self._each(lambda space, *a: space.squared_norm(*a), x, v)
+        return sum(squares[1:], start=squares[0])
+
+    def pull_back(self, x: Point, y: Point, v: Point) -> Points:
+        return self._each(lambda space, *a: space.pull_back(*a), x, y, v)
+
     def geodesic(self, x: Point, y: Point, fraction: Any) -> Points:
         fractions = fraction if isinstance(fraction, tuple) else (fraction,) * len(self.factors)
         return self._each(lambda space, *a: space.geodesic(*a), x, y, fractions)

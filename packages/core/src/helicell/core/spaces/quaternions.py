@@ -15,6 +15,7 @@ from torch import Tensor
 
 from helicell.core.spaces.manifolds import Manifold
 from helicell.core.spaces.space import expand_points
+from helicell.core.spaces.sphere import pull_back_on_sphere
 
 # Below this angle (radian) sin(a)/a and its inverse are replaced by their series, exact to float32 rounding.
 SMALL_ANGLE = 1e-3
@@ -153,6 +154,13 @@ class UnitQuaternions(Manifold):
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         return relative_rotation_vector(x, y).norm(dim=-1)
+
+    def squared_norm(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        return 4 * (v * v).sum(dim=-1)
+
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        sign = torch.where((x * y).sum(dim=-1, keepdim=True) < 0, -1.0, 1.0).to(x.dtype)
+        return pull_back_on_sphere(x, sign * y, sign * v)
 
     def geodesic(self, x: Tensor, y: Tensor, fraction: Tensor | float) -> Tensor:  # type: ignore[override]
         step = expand_points(fraction, x) * relative_rotation_vector(x, y)

@@ -38,6 +38,27 @@ class Space(ABC):
     def distance(self, x: Point, y: Point) -> Tensor:
         """Return the geodesic distance, one number per point."""
 
+    def squared_norm(self, x: Point, v: Point) -> Tensor:
+        """Return the squared length of the tangent vector `v` at `x`, one number per point.
+
+        Unless a space says otherwise, this is that of the surrounding space.
+        """
+        squares = [(part * part).sum(dim=-1) for part in as_tensors(v)]
+        return sum(squares[1:], start=squares[0])
+
+    def pull_back(self, x: Point, y: Point, v: Point) -> Point:
+        """Return the velocity of log_x(y), in the tangent space at `x`, while `y` moves with the velocity `v`.
+
+        Solvers turn a differential equation on the space into one in the flat tangent space by it. This general form
+        differentiates `log` in forward mode.
+        """
+
+        def log(*parts: Tensor) -> tuple[Tensor, ...]:
+            return as_tensors(self.log(x, like_point(parts, y)))
+
+        _, velocity = torch.func.jvp(log, as_tensors(y), as_tensors(v))
+        return like_point(velocity, x)
+
     @abstractmethod
     def geodesic(self, x: Point, y: Point, fraction: Tensor | float) -> Point:
         """Return the point at `fraction` of the way from `x` (0) to `y` (1).

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from torch import Tensor
-
 from torch.utils.data import DataLoader, Dataset
 
 from helicell.core.runs.folder import RunFolder
@@ -59,7 +58,9 @@ def fit(
     settings = module.optimiser_settings
     callbacks: list[Callback] = [
         WeightAveraging(avg_fn=ExponentialAverage(settings.average_decay)),
-        ModelCheckpoint(folder, filename=Path(CHECKPOINT).stem, every_n_train_steps=checkpoint_every, enable_version_counter=False),
+        ModelCheckpoint(
+            folder, filename=Path(CHECKPOINT).stem, every_n_train_steps=checkpoint_every, enable_version_counter=False
+        ),
         LossLog(folder, every=50),
     ]
     if progress:
@@ -81,7 +82,7 @@ def fit(
     checkpoint = folder / CHECKPOINT
     trainer.fit(
         module,
-        train_dataloaders=train,
+        train_dataloaders=_Stream(train, settings.steps),
         val_dataloaders=DataLoader(_Batches(validation), batch_size=None, collate_fn=_same) if validation else None,
         ckpt_path=checkpoint if resume and checkpoint.exists() else None,
         weights_only=False,
@@ -89,7 +90,30 @@ def fit(
     return module
 
 
-class _Batches(Dataset):
+class _Stream:
+    """An endless stream with the length of the training, without which Lightning draws one batch ahead of itself.
+
+    Its position would then be wrong by one batch in every checkpoint.
+    """
+
+    def __init__(self, batches: Iterable[Any], length: int) -> None:
+        self.batches, self.length = batches, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.batches.state_dict() if hasattr(self.batches, "state_dict") else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.batches.load_state_dict(state)  # type: ignore[attr-defined]
+
+
+class _Batches(Dataset[Any]):
     """Ready batches, which Lightning would take for several loaders in a plain list."""
 
     def __init__(self, batches: Sequence[Any]) -> None:
@@ -107,14 +131,14 @@ def _same(batch: Any) -> Any:
 
 
 class ExponentialAverage:
-    """An exponential average of the weights that forgets the random start: its decay rises to `decay` with the steps."""
+    """An exponential average that forgets the random start: its decay rises to `decay` with the steps."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
 
     def __call__(self, average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        count = float(count)
-        return average.lerp(current, 1 - min(self.decay, (1 + count) / (10 + count)))
+        seen = float(count)
+        return average.lerp(current, 1 - min(self.decay, (1 + seen) / (10 + seen)))
 
 
 class LossLog(Callback):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from helicell.core.runs.seeds import sample_generator
+from helicell.core.training.optimisers import adamw
 from helicell.core.training.settings import OptimiserSettings
 
 
@@ -18,8 +19,8 @@ class FlowTraining(lightning.LightningModule):
     Parameters
     ----------
     objective
-        A module whose call `objective(batch, generator)` returns named losses, the one to minimise under "loss". All its
-        random draws come from the generator. A batch is a tensor or an object with a method `to(device)`.
+        A module whose call `objective(batch, generator)` returns named losses, the one to minimise under "loss". All
+        its random draws come from the generator. A batch is a tensor or an object with a method `to(device)`.
     settings
         The optimisation.
     seed
@@ -53,14 +54,13 @@ class FlowTraining(lightning.LightningModule):
         return batch.to(device)
 
     def configure_optimizers(self) -> Any:
-        matrices = [p for p in self.parameters() if p.ndim >= 2]
-        others = [p for p in self.parameters() if p.ndim < 2]
         settings = self.optimiser_settings
-        optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=settings.learning_rate,
+        optimiser = adamw(
+            self.parameters(),
+            learning_rate=settings.learning_rate,
             betas=settings.betas,
-            fused=True,
+            weight_decay=settings.weight_decay,
+            state_bits=settings.state_bits,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, settings.rate_factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -26,10 +26,14 @@ def command(
     batch_size: Annotated[int | None, typer.Option(help="Backbones at once; does not change them.")] = None,
     noise_scale: Annotated[float, typer.Option(help="Factor on the starting noise; below 1 less varied.")] = 1.0,
     rotation_exponent: Annotated[
-        float | None, typer.Option(help="How far rotations run ahead of translations; 1: not at all. [default: the model's]")
+        float | None,
+        typer.Option(help="How far rotations run ahead of translations; 1: not at all. [default: the model's]"),
     ] = None,
     finer_at_data: Annotated[
         float | None, typer.Option(help="Above 1, steps get shorter towards the data. [default: the model's]")
+    ] = None,
+    steric_sweeps: Annotated[
+        int | None, typer.Option(help="Sweeps of steric guidance a step; 0 for none. [default: the model's]")
     ] = None,
     noise: Annotated[
         Path | None, typer.Option(help=".npz with starting frames: translations [B,N,3] A, quaternions [B,N,4].")
@@ -58,6 +62,7 @@ def command(
             "noise_scale": noise_scale,
             "rotation_exponent": rotation_exponent,
             "finer_at_data": finer_at_data,
+            "steric_sweeps": steric_sweeps,
             "noise": str(noise) if noise else None,
             "trajectory": trajectory,
             "device": device,

@@ -15,7 +15,9 @@ Examples:
 
 
 def command(
-    settings: Annotated[Path | None, typer.Argument(help="Settings file (YAML). [default: the published recipe]")] = None,
+    settings: Annotated[
+        Path | None, typer.Argument(help="Settings file (YAML). [default: the published recipe]")
+    ] = None,
     *,
     store: Annotated[Path, typer.Option(help="Chain store, from `helicell protein import`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to make; model.safetensors ends up in it.")],

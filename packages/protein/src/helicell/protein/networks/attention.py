@@ -91,7 +91,9 @@ class InvariantPointAttention(nn.Module):
         q_points, k_points, v_points = (p.unflatten(2, (heads, -1)) for p in (q_points, k_points, v_points))
         weight = softplus(self.point_weight) * math.sqrt(1 / (4.5 * self.query_points))
         key_norm = -0.5 * weight[:, None] * k_points.square().sum(dim=(-1, -2), keepdim=False)[..., None]
-        query = torch.cat((q / math.sqrt(channels), (weight[:, None, None] * q_points).flatten(-2), torch.ones_like(key_norm)), -1)
+        query = torch.cat(
+            (q / math.sqrt(channels), (weight[:, None, None] * q_points).flatten(-2), torch.ones_like(key_norm)), -1
+        )
         key = torch.cat((k, k_points.flatten(-2), key_norm), dim=-1)
         value = torch.cat((v, v_points.flatten(-2)), dim=-1)
         size = -(-max(query.shape[-1], value.shape[-1]) // HEAD_ALIGNMENT) * HEAD_ALIGNMENT

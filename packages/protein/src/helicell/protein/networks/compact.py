@@ -154,7 +154,9 @@ class CompactNetwork(nn.Module):
         # The mask rides along in the same product; biases keep its precision, and each block widens its own.
         padding = torch.where(batch.mask, 0.0, MASKED).to(z.dtype)[:, None, None, :]
         padding = padding.expand(-1, 1, batch.index.shape[1], -1).flatten(2)
-        biases = torch.baddbmm(padding, self.pair_bias.expand(len(z), -1, -1), z).unflatten(2, batch.index.shape[1:] * 2)
+        biases = torch.baddbmm(padding, self.pair_bias.expand(len(z), -1, -1), z).unflatten(
+            2, batch.index.shape[1:] * 2
+        )
         return biases.unflatten(1, (len(self.blocks), -1)).unbind(dim=1)
 
 

@@ -1,0 +1,103 @@
+"""Generation: the same seed gives the same backbone in any batch, equivariantly; bad requests are refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from backbones import frames_distance, random_motion
+from helicell.core.errors import InputError
+from helicell.protein.flow import noise_frames
+from helicell.protein.frames import Frames
+from helicell.protein.generation import Request, SamplingOptions, generate, plan_batches
+from helicell.protein.lengths import make_requests, parse_lengths
+from helicell.protein.model import BackboneModel, load_model
+
+
+def test_backbones_do_not_depend_on_the_batch(small_model: BackboneModel) -> None:
+    """Coordinates agree to 1e-3 A between batches of one, two and all."""
+    whole = generate(small_model, [12, 20, 15], count=2, seed=4)
+    for size in (1, 2):
+        for one, other in zip(
+            whole, generate(small_model, [12, 20, 15], count=2, seed=4, batch_size=size), strict=True
+        ):
+            assert (one.index, one.length, one.seed) == (other.index, other.length, other.seed)
+            np.testing.assert_allclose(one.coordinates, other.coordinates, atol=1e-3)
+
+
+def test_the_embedded_model_does_not_depend_on_the_batch() -> None:
+    """The same for the shipped model and its own number of steps."""
+    model = load_model(device="cpu")
+    together = generate(model, [40, 45], seed=1)
+    for backbone, alone in zip(together, generate(model, [40, 45], seed=1, batch_size=1), strict=True):
+        np.testing.assert_allclose(backbone.coordinates, alone.coordinates, atol=1e-3)
+
+
+def test_seeds_and_numbers_give_different_backbones(small_model: BackboneModel) -> None:
+    """Backbones differ within a job and between seeds."""
+    one, two = generate(small_model, 12, count=2, seed=4)
+    other = generate(small_model, 12, seed=5)[0]
+    assert np.abs(one.coordinates - two.coordinates).max() > 0.5
+    assert np.abs(one.coordinates - other.coordinates).max() > 0.5
+
+
+def test_a_whole_trajectory_is_equivariant(small_model: BackboneModel) -> None:
+    """Rotating the starting noise rotates every noisy and predicted state, to 1e-4."""
+    mask = torch.ones(1, 16, dtype=torch.bool)
+    noise = noise_frames(mask, scale=10.0, generator=torch.Generator().manual_seed(0))
+    q, _ = random_motion()
+    turned = noise.moved(q, torch.zeros(3))
+    options = SamplingOptions(trajectory=True)
+    plain, moved = (generate(small_model, 16, noise=n, options=options)[0] for n in (noise, turned))
+    for one, other in zip(plain.trajectory, moved.trajectory, strict=True):
+        translations, angles = frames_distance(one.moved(q, torch.zeros(3)), other)
+        assert translations < 1e-4
+        assert angles < 1e-4
+
+
+def test_given_noise_is_where_the_trajectory_starts(small_model: BackboneModel) -> None:
+    """The first state of a kept trajectory is the noise that was given, and every step is kept."""
+    noise = noise_frames(torch.ones(2, 9, dtype=torch.bool), scale=10.0, generator=torch.Generator().manual_seed(1))
+    backbones = generate(small_model, 9, count=2, noise=noise, options=SamplingOptions(steps=5, trajectory=True))
+    for row, backbone in enumerate(backbones):
+        noisy, predicted = backbone.trajectory
+        torch.testing.assert_close(noisy.translations[0], noise.translations[row])
+        assert predicted.translations.shape == (5, 9, 3)
+
+
+def test_noise_that_does_not_fit_is_refused(small_model: BackboneModel) -> None:
+    """Noise for other lengths is an error that names both."""
+    noise = Frames(torch.zeros(1, 9, 3), torch.tensor([1.0, 0, 0, 0]).expand(1, 9, 4))
+    with pytest.raises(InputError, match="9 residues"):
+        generate(small_model, 10, noise=noise)
+
+
+@pytest.mark.parametrize(("lengths", "count"), [(0, 1), (100_000, 1), ([10, -3], 1), (10, 0)])
+def test_impossible_requests_are_refused(small_model: BackboneModel, lengths: int | list[int], count: int) -> None:
+    """Lengths and counts out of range are errors, before any work."""
+    with pytest.raises(InputError):
+        generate(small_model, lengths, count=count)
+
+
+def test_batches_hold_like_lengths_and_every_backbone_once() -> None:
+    """The plan sorts by length, respects the batch size, and loses nothing."""
+    requests = [Request(i, length) for i, length in enumerate([80, 40, 80, 60, 40])]
+    batches = plan_batches(requests, batch_size=2)
+    assert [[r.length for r in batch] for batch in batches] == [[40, 40], [60, 80], [80]]
+    assert sorted(r.index for batch in batches for r in batch) == [0, 1, 2, 3, 4]
+
+
+def test_lengths_of_a_range_are_drawn_by_number() -> None:
+    """Ranges draw evenly within their bounds, and a longer job starts with the same lengths."""
+    few = make_requests(parse_lengths("60-70"), count=10, seed=3)
+    many = make_requests(parse_lengths("60-70"), count=500, seed=3)
+    assert many[:10] == few
+    counts = np.bincount([r.length for r in many], minlength=71)[60:]
+    assert counts.sum() == 500
+    assert counts.min() > 20
+
+
+@pytest.mark.parametrize("text", ["", "0", "8x", "100000", "90-60", "60,,80", "-5", "1e2", "٣"])
+def test_unreadable_lengths_are_refused(text: str) -> None:
+    """Anything but lengths and ranges is an error."""
+    with pytest.raises(InputError, match="length"):
+        parse_lengths(text)
