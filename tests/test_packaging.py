@@ -1,6 +1,7 @@
 """Packaging: the pins, the bounds and the scripts belong together."""
 
 import os
+import re
 import subprocess
 import tomllib
 from importlib.metadata import entry_points
@@ -34,6 +35,13 @@ def test_users_are_held_to_no_exact_version():
     """Exact pins are for constraints.txt; a library that has them cannot be installed beside others."""
     exact = [text for text in PROJECT["dependencies"] if "==" in text or "~=" in text]
     assert exact == []
+
+
+def test_the_extras_that_messages_name_exist():
+    """What an error tells users to install can be installed."""
+    sources = (ROOT / "packages").rglob("*.py")
+    named = {extra for source in sources for extra in re.findall(r'\bextra="(\w+)"', source.read_text())}
+    assert named <= set(PROJECT["optional-dependencies"])
 
 
 def test_nothing_drags_in_another_torch():
