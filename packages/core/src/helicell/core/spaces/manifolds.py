@@ -14,7 +14,9 @@ class Manifold(Space):
     Parameters
     ----------
     manifold
-        For example ``geoopt.Sphere()`` or ``geoopt.PoincareBall()``. It must define `expmap` and `logmap`.
+        For example ``geoopt.PoincareBall()``. It must define `expmap` and `logmap`. Of geoopt's sphere and Lorentz
+        model the logarithm has no digits left for near points (in float32 nearer than 0.01); `Sphere` has them all, and
+        the Poincaré ball is the same space as the Lorentz model.
     """
 
     citations = ("kochurov2020geoopt",)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import geoopt
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from helicell.core.spaces.manifolds import Manifold
@@ -21,7 +22,7 @@ from helicell.core.spaces.sphere import pull_back_on_sphere
 SMALL_ANGLE = 1e-3
 
 
-def multiply(p: Tensor, q: Tensor) -> Tensor:
+def multiply(p: Float[Tensor, "*#batch 4"], q: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 4"]:
     """Return Hamilton's product p q; both [..., 4]."""
     pw, px, py, pz = p.unbind(-1)
     qw, qx, qy, qz = q.unbind(-1)
@@ -36,17 +37,17 @@ def multiply(p: Tensor, q: Tensor) -> Tensor:
     )
 
 
-def conjugate(q: Tensor) -> Tensor:
+def conjugate(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
     """Return the conjugate, for a unit quaternion its inverse."""
     return torch.cat((q[..., :1], -q[..., 1:]), dim=-1)
 
 
-def normalise(q: Tensor) -> Tensor:
+def normalise(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
     """Return q scaled to unit length."""
     return torch.nn.functional.normalize(q, dim=-1)
 
 
-def to_matrix(q: Tensor) -> Tensor:
+def to_matrix(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
     """Return the rotation matrices [..., 3, 3] of unit quaternions [..., 4]; they act on column vectors."""
     w, x, y, z = q.unbind(-1)
     rows = (
@@ -57,7 +58,7 @@ def to_matrix(q: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def from_matrix(matrix: Tensor) -> Tensor:
+def from_matrix(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
     """Return unit quaternions [..., 4] with w >= 0 of rotation matrices [..., 3, 3].
 
     Each of the four rows below is 4 q_k q for one component k; the row of the largest component is taken, which is
@@ -81,19 +82,19 @@ def from_matrix(matrix: Tensor) -> Tensor:
     return canonical(normalise(row))
 
 
-def canonical(q: Tensor) -> Tensor:
+def canonical(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
     """Return q or -q, whichever has w >= 0."""
     return torch.where(q[..., :1] < 0, -q, q)
 
 
-def rotate(q: Tensor, v: Tensor) -> Tensor:
+def rotate(q: Float[Tensor, "*#batch 4"], v: Float[Tensor, "*#batch 3"]) -> Float[Tensor, "*batch 3"]:
     """Rotate vectors v [..., 3] by unit quaternions q [..., 4]."""
     w, u = q[..., :1], q[..., 1:]
     cross = 2 * torch.linalg.cross(u, v)
     return v + w * cross + torch.linalg.cross(u, cross)
 
 
-def from_rotation_vector(vector: Tensor) -> Tensor:
+def from_rotation_vector(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 4"]:
     """Return the unit quaternions [..., 4] of rotation vectors [..., 3] in radian (the exponential map)."""
     squared = (vector * vector).sum(dim=-1, keepdim=True)
     small = squared < SMALL_ANGLE**2
@@ -102,7 +103,7 @@ def from_rotation_vector(vector: Tensor) -> Tensor:
     return torch.cat((torch.where(small, 1 - squared / 8, torch.cos(half)), factor * vector), dim=-1)
 
 
-def to_rotation_vector(q: Tensor) -> Tensor:
+def to_rotation_vector(q: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3"]:
     """Return the rotation vectors [..., 3] in radian, at most pi long, of unit quaternions (the logarithm).
 
     The angle is taken by atan2, which keeps full precision for small and for half turns, where acos loses half the
@@ -117,7 +118,7 @@ def to_rotation_vector(q: Tensor) -> Tensor:
     return factor * u
 
 
-def relative_rotation_vector(p: Tensor, q: Tensor) -> Tensor:
+def relative_rotation_vector(p: Float[Tensor, "*#batch 4"], q: Float[Tensor, "*#batch 4"]) -> Float[Tensor, "*batch 3"]:
     """Return the body-frame rotation vector [..., 3] in radian that turns p into q: q = p exp(vector)."""
     return to_rotation_vector(multiply(conjugate(p), q))
 

@@ -34,6 +34,9 @@ class Torus(Space):
     def distance(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         return wrapped(y - x).norm(dim=-1)
 
+    def pull_back(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
+        return v
+
     def geodesic(self, x: Tensor, y: Tensor, fraction: Tensor | float) -> Tensor:  # type: ignore[override]
         return wrapped(x + expand_points(fraction, x) * wrapped(y - x))
 
