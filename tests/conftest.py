@@ -24,6 +24,7 @@ CHECKED = (
     "helicell.protein.losses",
     "helicell.protein.networks",
     "helicell.protein.peptides",
+    "helicell.protein.sterics",
 )
 install_import_hook(CHECKED, "typechecking.check")
 

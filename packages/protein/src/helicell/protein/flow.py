@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from helicell.core.paths import BetaTimes, GeodesicPath, Linear, MixtureTimes, Power, UniformTimes
@@ -27,7 +28,9 @@ def backbone_path(rotation_exponent: float | Tensor) -> GeodesicPath:
     return GeodesicPath(RIGID_MOTIONS, (Linear(), Power(rotation_exponent)))
 
 
-def noise_frames(mask: Tensor, *, scale: float, generator: torch.Generator | None = None) -> Frames:
+def noise_frames(
+    mask: Bool[Tensor, "batch residues"], *, scale: float, generator: torch.Generator | None = None
+) -> Frames:
     """Draw frames of pure noise: centred Gaussian translations with `scale` Angstrom per axis, uniform rotations."""
     shape = tuple(mask.shape)
     translations = scale * torch.randn(*shape, 3, generator=generator)
@@ -40,8 +43,8 @@ class BackboneBatch:
     """True backbones, padded: frames [batch, residues, ...], mask and residue numbers [batch, residues]."""
 
     frames: Frames
-    mask: Tensor
-    index: Tensor
+    mask: Bool[Tensor, "batch residues"]
+    index: Int[Tensor, "batch residues"]
 
     def to(self, device: torch.device) -> BackboneBatch:
         """Return the batch on a device."""

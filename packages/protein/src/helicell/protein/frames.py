@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helicell.core.errors import InputError
@@ -38,17 +39,17 @@ class Frames:
         Orientations, shape [..., residues, 4], unit, scalar first.
     """
 
-    translations: Tensor
-    quaternions: Tensor
+    translations: Float[Tensor, "*batch residues 3"]
+    quaternions: Float[Tensor, "*batch residues 4"]
 
-    def apply(self, local: Tensor) -> Tensor:
+    def apply(self, local: Float[Tensor, "*batch residues points 3"]) -> Float[Tensor, "*batch residues points 3"]:
         """Map local coordinates [..., residues, points, 3] to global ones."""
         return (
             torch.einsum("...rij,...rpj->...rpi", quaternions.to_matrix(self.quaternions), local)
             + (self.translations[..., None, :])
         )
 
-    def moved(self, quaternion: Tensor, translation: Tensor) -> Frames:
+    def moved(self, quaternion: Float[Tensor, 4], translation: Float[Tensor, 3]) -> Frames:
         """Return the frames after one rigid motion of the whole (quaternion [4], translation [3] in Angstrom)."""
         return Frames(
             quaternions.rotate(quaternion.expand_as(self.quaternions), self.translations) + translation,
@@ -60,7 +61,7 @@ class Frames:
         return Frames(self.translations.to(*args, **kwargs), self.quaternions.to(*args, **kwargs))  # type: ignore[call-overload]
 
 
-def frames_from_backbone(coordinates: Tensor) -> Frames:
+def frames_from_backbone(coordinates: Float[Tensor, ...]) -> Frames:
     """Return the frames of backbone atoms.
 
     Parameters
@@ -87,7 +88,7 @@ def frames_from_backbone(coordinates: Tensor) -> Frames:
     return Frames(ca, quaternions.from_matrix(matrix))
 
 
-def backbone_from_frames(frames: Frames) -> Tensor:
+def backbone_from_frames(frames: Frames) -> Float[Tensor, "*batch residues 4 3"]:
     """Return ideal backbone atoms N, CA, C, O of frames, shape [..., residues, 4, 3], Angstrom.
 
     The oxygen of each residue lies in the plane of its peptide bond with the next one; the last residue's is placed
@@ -106,7 +107,15 @@ def backbone_from_frames(frames: Frames) -> Tensor:
     return torch.cat((atoms, o[..., None, :]), dim=-2)
 
 
-def place_atom(a: Tensor, b: Tensor, c: Tensor, *, length: float, angle: float, torsion: float) -> Tensor:
+def place_atom(
+    a: Float[Tensor, "*batch 3"],
+    b: Float[Tensor, "*batch 3"],
+    c: Float[Tensor, "*batch 3"],
+    *,
+    length: float,
+    angle: float,
+    torsion: float,
+) -> Float[Tensor, "*batch 3"]:
     """Return the atom d with bond c-d of `length` (Angstrom), angle b-c-d and torsion a-b-c-d (radian)."""
     bond = torch.nn.functional.normalize(c - b, dim=-1)
     normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, bond), dim=-1)
@@ -116,7 +125,7 @@ def place_atom(a: Tensor, b: Tensor, c: Tensor, *, length: float, angle: float, 
     return c + length * (-cos[0] * bond + sin[0] * cos[1] * across + sin[0] * sin[1] * normal)
 
 
-def centred(frames: Frames, mask: Tensor | None = None) -> Frames:
+def centred(frames: Frames, mask: Bool[Tensor, "*batch residues"] | None = None) -> Frames:
     """Return the frames moved so that the mean CA position over the residues of `mask` [..., residues] is zero."""
     x = frames.translations
     weights = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].to(x.dtype)

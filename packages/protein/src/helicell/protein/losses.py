@@ -8,6 +8,7 @@ fold, and clashes. All lengths are in nanometre here.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helicell.core.spaces import quaternions
@@ -35,20 +36,30 @@ def masked_mean(value: Tensor, mask: Tensor) -> Tensor:
     return (value * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
 
 
-def translation_loss(predicted: Frames, true: Frames, mask: Tensor, left: Tensor) -> Tensor:
+def translation_loss(
+    predicted: Frames, true: Frames, mask: Bool[Tensor, "batch residues"], left: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
     """Return the mean squared error of the translations' velocity per coordinate (nanometre), shape [batch]."""
     error = (predicted.translations - true.translations) / (10 * left[:, None, None])
     return masked_mean(error.square(), mask[..., None])
 
 
-def rotation_loss(predicted: Frames, true: Frames, noisy: Frames, mask: Tensor, left: Tensor) -> Tensor:
+def rotation_loss(
+    predicted: Frames, true: Frames, noisy: Frames, mask: Bool[Tensor, "batch residues"], left: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
     """Return the mean squared error of the body-frame angular velocity per coordinate (radian), shape [batch]."""
     towards = quaternions.relative_rotation_vector(noisy.quaternions, predicted.quaternions)
     target = quaternions.relative_rotation_vector(noisy.quaternions, true.quaternions)
     return masked_mean(((towards - target) / left[:, None, None]).square(), mask[..., None])
 
 
-def structure_losses(predicted: Frames, true: Frames, index: Tensor, mask: Tensor, left: Tensor) -> dict[str, Tensor]:
+def structure_losses(
+    predicted: Frames,
+    true: Frames,
+    index: Int[Tensor, "batch residues"],
+    mask: Bool[Tensor, "batch residues"],
+    left: Float[Tensor, " batch"],
+) -> dict[str, Tensor]:
     """Return the losses of the predicted backbone itself, each of shape [batch].
 
     Parameters

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 # CA atoms of residues more than two apart hardly ever come nearer than this (Angstrom); 99 % of contacts are wider.
@@ -40,7 +41,12 @@ class StericGuidance:
         """Tell whether it acts in the step that starts at time t."""
         return self.sweeps > 0 and self.start < t < self.stop
 
-    def displacement(self, ca: Tensor, mask: Tensor, index: Tensor) -> Tensor:
+    def displacement(
+        self,
+        ca: Float[Tensor, "batch residues 3"],
+        mask: Bool[Tensor, "batch residues"],
+        index: Int[Tensor, "batch residues"],
+    ) -> Float[Tensor, "batch residues 3"]:
         """Return by how much each CA should move, shape [batch, residues, 3], Angstrom.
 
         Parameters

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention, softplus
 
@@ -26,7 +27,12 @@ from torch.nn.functional import pad, scaled_dot_product_attention, softplus
 HEAD_ALIGNMENT = 8
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+def attend(
+    query: Float[Tensor, "batch heads residues channels"],
+    key: Float[Tensor, "batch heads residues channels"],
+    value: Float[Tensor, "batch heads residues channels"],
+    bias: Float[Tensor, "batch heads residues residues"],
+) -> Float[Tensor, "batch heads residues channels"]:
     """Return softmax(query key^T + bias) value; all [batch, heads, residues, channels], bias [..., residues, residues].
 
     Fused kernels give no gradient of the bias, and what takes their place when one is needed is slower than this.
@@ -59,7 +65,13 @@ class InvariantPointAttention(nn.Module):
         self.point_weight = nn.Parameter(torch.full((heads,), math.log(math.e - 1)))
         self.out = nn.Linear(heads * (head_width + 4 * value_points), width)
 
-    def forward(self, s: Tensor, x: Tensor, rotation: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        self,
+        s: Float[Tensor, "batch residues width"],
+        x: Float[Tensor, "batch residues 3"],
+        rotation: Float[Tensor, "batch residues 3 3"],
+        bias: Float[Tensor, "batch heads residues residues"],
+    ) -> Float[Tensor, "batch residues width"]:
         """Attend.
 
         Parameters

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, relu
 
@@ -54,9 +55,9 @@ class FramesBatch:
     """
 
     frames: Frames
-    mask: Tensor
-    index: Tensor
-    times: Tensor
+    mask: Bool[Tensor, "batch residues"]
+    index: Int[Tensor, "batch residues"]
+    times: Float[Tensor, "batch 2"]
 
 
 class CompactNetwork(nn.Module):

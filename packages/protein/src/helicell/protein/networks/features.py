@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from helicell.protein.frames import IDEAL_C, IDEAL_N
@@ -44,7 +45,7 @@ class ChainNeighbours:
         True for residues, False for padding, shape [batch, residues].
     """
 
-    def __init__(self, index: Tensor, mask: Tensor) -> None:
+    def __init__(self, index: Int[Tensor, "batch residues"], mask: Bool[Tensor, "batch residues"]) -> None:
         length = index.shape[1]
         place = torch.arange(length, device=index.device)
         offsets = torch.tensor(NEIGHBOUR_OFFSETS, device=index.device)
@@ -53,7 +54,9 @@ class ChainNeighbours:
         numbered = index[:, self.places] - index[:, :, None] == offsets
         self.present = (inside & numbered & mask[:, self.places] & mask[:, :, None]).float()
 
-    def features(self, x: Tensor, rotation: Tensor) -> Tensor:
+    def features(
+        self, x: Float[Tensor, "batch residues 3"], rotation: Float[Tensor, "batch residues 3 3"]
+    ) -> Float[Tensor, "batch residues features"]:
         """Return what each residue sees of its neighbours, shape [batch, residues, NEIGHBOUR_FEATURES].
 
         For each offset the position and orientation of the neighbour in the residue's own frame and whether there is
@@ -90,7 +93,9 @@ PAIR_RADII = tuple(0.35 * 1.17**k for k in range(16))
 PAIR_FEATURES = len(PAIR_RADII) + 6
 
 
-def pair_features(x: Tensor, rotation: Tensor) -> Tensor:
+def pair_features(
+    x: Float[Tensor, "batch residues 3"], rotation: Float[Tensor, "batch residues 3 3"]
+) -> Float[Tensor, "batch features residues residues"]:
     """Return what residue i sees of residue j, shape [batch, PAIR_FEATURES, residues, residues].
 
     Radial features of the distance on a logarithmic scale, the direction of j in the frame of i, and that of i in the
