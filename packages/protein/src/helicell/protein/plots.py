@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -94,7 +95,7 @@ def ramachandran(phi: NDArray[np.floating], psi: NDArray[np.floating], *, natura
     axes.set(xlim=(-180, 180), ylim=(-180, 180), xticks=ticks, yticks=ticks, aspect="equal")
     axes.set(xlabel="φ (degrees)", ylabel="ψ (degrees)")
     shares = ("50 %", "98 %", "99.8 %")
-    entries: list[Patch | Line2D] = [
+    entries: list[Artist] = [
         Patch(color=shade, label=f"{share} of natural residues") for shade, share in zip(shades, shares, strict=True)
     ]
     entries.append(_dot("samples"))
@@ -247,7 +248,7 @@ def _dot(label: str, *, colour: str = SAMPLES) -> Line2D:
     return Line2D([], [], linestyle="", marker="o", markersize=5, color=colour, label=label)
 
 
-def _legend(figure: Figure, entries: Sequence[Patch | Line2D], *, columns: int) -> None:
+def _legend(figure: Figure, entries: Sequence[Artist], *, columns: int) -> None:
     """Put the legend under the panels, where it covers nothing."""
     figure.legend(
         handles=entries, loc="outside lower left", ncols=columns, handlelength=1.4, columnspacing=1.6, borderaxespad=0.2

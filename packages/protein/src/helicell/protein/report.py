@@ -138,7 +138,7 @@ def build_report(
         Section(
             "At a glance",
             [_tiles(results.overall), *_warnings(results)],
-            lead="Bars are the samples, all that were given; the mark on each bar is natural chains of the same lengths.",
+            lead="A bar is the samples, all that were given; the mark on it is natural chains of the same lengths.",
             short="Overview",
         ),
         Section(
@@ -195,7 +195,7 @@ def _warnings(results: Results) -> list[Block]:
 def _archive(results: Results) -> list[Block]:
     """All structure files as one zip inside the page, unless that makes the page too heavy."""
     buffer = io.BytesIO()
-    names = _archive_names(results.table["path"])
+    names = _archive_names(results.table["path"].tolist())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, path in names.items():
             # A fixed date, so that the same results give the same page.
