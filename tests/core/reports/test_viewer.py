@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from helicell.core.errors import HelicellError
-from helicell.core.reports import Gallery, Report, Section, Structure, Viewer, ViewerStyle, write_report
+from helicell.core.reports import (
+    Column,
+    Gallery,
+    Report,
+    Section,
+    Structure,
+    Table,
+    Viewer,
+    ViewerStyle,
+    write_report,
+)
 from helicell.core.reports.browser import Browser
 
 pytestmark = pytest.mark.browser
@@ -31,12 +41,14 @@ def browser() -> Browser:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A report with two molecules and nothing else."""
+    """A report with two molecules and a table of three rows."""
     structures = [
         Structure(name, helix(residues), "pdb", facts={"Length": str(residues)}) for name, residues in MOLECULES
     ]
-    viewer = Viewer([Gallery("Helices", structures)], [ViewerStyle("Cartoon", {"cartoon": {"color": "spectrum"}})])
-    return write_report(Report("Helices", "two of them", [Section("Structures", [viewer])]), tmp_path / "report.html")
+    styles = [ViewerStyle("Cartoon", {"cartoon": {"color": "spectrum"}}), ViewerStyle("Sticks", {"stick": {}})]
+    table = Table([Column("name"), Column("value", ".0f")], [["b", 10.0], ["c", 9.0], ["a", None]], sortable=True)
+    sections = [Section("Structures", [Viewer([Gallery("Helices", structures)], styles)]), Section("Numbers", [table])]
+    return write_report(Report("Helices", "two of them", sections), tmp_path / "report.html")
 
 
 MOLECULES = [("long", 30), ("short", 12)]
@@ -88,3 +100,32 @@ def test_without_webgl_the_page_says_so(browser: Browser, page: Path) -> None:
     assert status(document)["state"] == "failed"
     assert "<dt>Length</dt><dd>30</dd>" in document
     assert coloured_pixels(blind, page) < 2_000
+
+
+CLICKS = """
+<script>
+addEventListener("load", () => {
+  const seen = [];
+  const rows = () => [...document.querySelectorAll("table.sortable tbody tr")];
+  const order = () => rows().map((row) => row.cells[0].textContent).join("");
+  const headers = document.querySelectorAll("table.sortable thead th");
+  for (const header of [headers[1], headers[1], headers[0]]) { header.click(); seen.push(order()); }
+  document.querySelectorAll("[data-structure]")[1].click();
+  seen.push(document.querySelector(".shown strong").textContent, document.querySelector(".status").dataset.atoms);
+  document.querySelectorAll(".styles button")[1].click();
+  seen.push(document.querySelector('.styles [aria-pressed="true"]').textContent);
+  document.getElementById("theme").click();
+  seen.push(document.documentElement.dataset.theme);
+  HTMLAnchorElement.prototype.click = function () { seen.push(this.download); };
+  document.querySelector(".tools .save").click();
+  document.title = seen.join(" ");
+});
+</script>
+"""
+
+
+def test_controls_do_what_they_say(browser: Browser, page: Path) -> None:
+    """Sorting is by number, missing values last; a thumbnail shows its molecule; style, theme and download work."""
+    page.write_text(page.read_text().replace("</body>", CLICKS + "</body>"))
+    (title,) = re.findall("<title>(.*?)</title>", browser.document(page))
+    assert title.split() == ["cba", "bca", "abc", "short", str(4 * 12), "Sticks", "dark", "short.pdb"]
