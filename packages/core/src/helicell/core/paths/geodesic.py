@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from helicell.core.errors import InputError
+from helicell.core.paths.checks import check_ends, check_times
 from helicell.core.paths.path import PathSample
 from helicell.core.paths.schedules import Linear, Schedule
 from helicell.core.spaces import Point, Space
@@ -39,6 +40,8 @@ class GeodesicPath:
     (tensor([[0.5000, 0.5000]]), tensor([[1., 1.]]))
     """
 
+    citations = ("chen2024flow",)
+
     def __init__(self, space: Space, schedule: Schedule | tuple[Schedule, ...] | None = None) -> None:
         self.space = space
         self.schedule = schedule if schedule is not None else Linear()
@@ -51,7 +54,15 @@ class GeodesicPath:
                 raise InputError(message)
 
     def sample(self, x_0: Point, x_1: Point, t: Tensor) -> PathSample:
-        """Return the point of the path and its velocity at the times t, shape [batch], in [0, 1)."""
+        """Return the point of the path and its velocity at the times t, shape [batch], in [0, 1).
+
+        Raises
+        ------
+        InputError
+            For shapes that do not fit, an empty batch, numbers that are not finite, or times outside [0, 1].
+        """
+        check_ends(x_0, x_1)
+        check_times(t, x_1)
         x_t = self.space.geodesic(x_0, x_1, self._each_schedule("value", t))
         return PathSample(x_t=x_t, dx_t=self.velocity(x_t, x_1, t), x_0=x_0, x_1=x_1, t=t)
 

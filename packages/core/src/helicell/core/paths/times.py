@@ -117,7 +117,7 @@ class UShapedTimes(TimeDensity):
     Examples
     --------
     >>> UShapedTimes().inverse(torch.tensor([0.0, 0.25, 0.5, 1.0]))
-    tensor([0.0000, 0.1648, 0.5000, 1.0000])
+    tensor([0.0000, 0.1608, 0.5000, 1.0000])
     """
 
     a: float = 4.0

@@ -3,8 +3,8 @@
 | coupling | plan | solver |
 | --- | --- | --- |
 | `ExactTransport` | least total cost | for equal sizes the permutation, by `statistics.assignment`; else POT |
-| `SinkhornTransport` | least cost less regularisation times entropy | POT, in the logarithmic domain |
-| `UnbalancedTransport` | marginals are kept only softly | POT's generalised scaling |
+| `SinkhornTransport` | least cost less regularisation times entropy | Sinkhorn's, on logarithms |
+| `UnbalancedTransport` | the same, with marginals kept only softly | the same, damped |
 | `PartialTransport` | only a share of the mass is moved, the cheapest | POT |
 
 A plan that is not a permutation is sampled: as many pairs as the larger batch has points, one from each of so many
@@ -17,6 +17,7 @@ arXiv 2302.00482; Flamary and others, POT, JMLR 22 (2021).
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 # Up to this many dimensions the exact solver starts from a quarter of the problem, which is what pays there.
 LOW_DIMENSION = 10
+# Sinkhorn's iterations end when no potential changes by more than this share of the regularisation.
+CONVERGED = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,23 +132,8 @@ class SinkhornTransport(Transport):
     citations: ClassVar[tuple[str, ...]] = ("tong2024improving", "cuturi2013sinkhorn", "flamary2021pot")
 
     def plan(self, cost: Tensor) -> Tensor:
-        import ot
-
         weight = _scaled("the regularisation", self.regularisation, cost, relative=self.relative)
-        masses = (torch.full((size,), 1 / size, dtype=torch.float64, device=cost.device) for size in cost.shape)
-        plan, log = ot.sinkhorn(
-            *masses,
-            cost.detach().double(),
-            weight,
-            method="sinkhorn_log",
-            numItermax=self.iterations,
-            stopThr=1e-6,
-            log=True,
-            warn=False,
-        )
-        if not log["err"] or float(log["err"][-1]) > 1e-3:
-            logger.warning("Sinkhorn has not converged after %d iterations; raise the regularisation", self.iterations)
-        return _usable(plan)
+        return _usable(entropic_plan(cost, weight, iterations=self.iterations))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,23 +147,20 @@ class UnbalancedTransport(Transport):
         units of the cost if `relative` is false.
     relative
         See above.
+    iterations
+        As for `SinkhornTransport`.
     """
 
     regularisation: float = 0.05
     marginal_weight: float = 1.0
     relative: bool = True
+    iterations: int = 1000
     citations: ClassVar[tuple[str, ...]] = ("tong2024improving", "chizat2018scaling", "flamary2021pot")
 
     def plan(self, cost: Tensor) -> Tensor:
-        import ot
-
         entropy = _scaled("the regularisation", self.regularisation, cost, relative=self.relative)
         marginals = _scaled("the weight of the marginals", self.marginal_weight, cost, relative=self.relative)
-        with _silent():
-            plan = ot.unbalanced.sinkhorn_unbalanced(
-                *_uniform(cost), _double(cost), entropy, marginals, method="sinkhorn_stabilized", reg_type="entropy"
-            )
-        return _usable(torch.from_numpy(plan))
+        return _usable(entropic_plan(cost, entropy, marginal_weight=marginals, iterations=self.iterations))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +214,42 @@ def squared_distances(x_0: Point, x_1: Point, *, space: Space | None = None) -> 
     pair = lifted if isinstance(x_0, tuple) else (lifted[0][0], lifted[1][0])
     squared = space.distance(*pair) ** 2
     return squared.reshape(*squared.shape[:2], -1).sum(dim=2)
+
+
+def entropic_plan(
+    cost: Tensor, regularisation: float, *, marginal_weight: float | None = None, iterations: int = 1000
+) -> Tensor:
+    """Return the plan of least cost plus regularisation times its divergence from the product of the marginals.
+
+    Parameters
+    ----------
+    cost
+        Shape [sources, targets]; all points have equal mass.
+    regularisation
+        In the units of the cost.
+    marginal_weight
+        Weight of the divergence of the plan's marginals from the given ones; they are kept exactly unless given.
+    iterations
+        At most so many rounds of Sinkhorn's algorithm, which runs on the logarithms of the scalings.
+
+    References
+    ----------
+    Chizat and others, Scaling algorithms for unbalanced transport problems, arXiv 1607.05816, algorithm 1.
+    """
+    damping = 1.0 if marginal_weight is None else marginal_weight / (marginal_weight + regularisation)
+    scaled = cost.detach().double() / -regularisation
+    rows, columns = cost.shape
+    f, g = scaled.new_zeros(rows), scaled.new_zeros(columns)
+    for _ in range(iterations):
+        before = f
+        f = -damping * (torch.logsumexp(scaled + g, dim=1) - math.log(columns))
+        g = -damping * (torch.logsumexp(scaled + f[:, None], dim=0) - math.log(rows))
+        change = float((f - before).abs().max())
+        if change < CONVERGED:
+            break
+    else:
+        logger.warning("Sinkhorn has not converged after %d iterations; raise the regularisation", iterations)
+    return (scaled + f[:, None] + g).exp() / (rows * columns)
 
 
 def sample_plan(plan: Tensor, count: int, *, generator: torch.Generator | None = None) -> Pairs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from helicell.core.runs.settings import Settings
@@ -13,9 +15,14 @@ class OptimiserSettings(Settings):
     steps: int = Field(10_000, ge=1, description="optimiser steps in all")
     learning_rate: float = Field(1e-3, gt=0, description="learning rate after the warm-up")
     warm_up: int = Field(300, ge=0, description="steps over which the learning rate rises from zero")
-    decay_share: float = Field(0.3, ge=0, le=1, description="last share of the steps, over which the rate falls to zero")
+    decay_share: float = Field(
+        0.3, ge=0, le=1, description="last share of the steps, over which the rate falls to zero"
+    )
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay of all matrices")
     betas: tuple[float, float] = Field((0.9, 0.99), description="decay of AdamW's first and second moment")
+    state_bits: Literal[32, 8] = Field(
+        32, description="bits of a number of AdamW's states; 8 need bitsandbytes and a GPU"
+    )
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the exponential average of the weights")
 

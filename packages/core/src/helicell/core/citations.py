@@ -1,0 +1,417 @@
+"""What to cite: the papers behind the parts, as BibTeX.
+
+Parts name their papers by keys, in an attribute `citations`. `cite` looks through whatever it is given, also inside of
+modules, settings and sequences, and prints each paper once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TextIO
+
+from helicell.core.errors import InputError, unknown_option
+
+# Fields of each entry: its kind, then what BibTeX calls them.
+_PAPERS: dict[str, tuple[str, dict[str, str]]] = {
+    "albergo2023building": (
+        "inproceedings",
+        {
+            "title": "Building Normalizing Flows with Stochastic Interpolants",
+            "author": "Albergo, Michael S. and Vanden-Eijnden, Eric",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2023",
+            "eprint": "2209.15571",
+        },
+    ),
+    "albergo2023stochastic": (
+        "article",
+        {
+            "title": "Stochastic Interpolants: A Unifying Framework for Flows and Diffusions",
+            "author": "Albergo, Michael S. and Boffi, Nicholas M. and Vanden-Eijnden, Eric",
+            "journal": "arXiv preprint",
+            "year": "2023",
+            "eprint": "2303.08797",
+        },
+    ),
+    "castillo2023adaptive": (
+        "article",
+        {
+            "title": "Adaptive Guidance: Training-free Acceleration of Conditional Diffusion Models",
+            "author": "Castillo, Angela and Kohler, Jonas and P{\\'e}rez, Juan C. and P{\\'e}rez, Juan Pablo and "
+            "Pumarola, Albert and Ghanem, Bernard and Arbel{\\'a}ez, Pablo and Thabet, Ali",
+            "journal": "arXiv preprint",
+            "year": "2023",
+            "eprint": "2312.12487",
+        },
+    ),
+    "chapel2020partial": (
+        "inproceedings",
+        {
+            "title": "Partial Optimal Transport with Applications on Positive-Unlabeled Learning",
+            "author": "Chapel, Laetitia and Alaya, Mokhtar Z. and Gasso, Gilles",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2020",
+            "eprint": "2002.08276",
+        },
+    ),
+    "chen2024flow": (
+        "inproceedings",
+        {
+            "title": "Flow Matching on General Geometries",
+            "author": "Chen, Ricky T. Q. and Lipman, Yaron",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2024",
+            "eprint": "2302.03660",
+        },
+    ),
+    "cheng2025curse": (
+        "article",
+        {
+            "title": "The Curse of Conditions: Analyzing and Improving Optimal Transport for Conditional Flow-Based "
+            "Generation",
+            "author": "Cheng, Ho Kei and Schwing, Alexander",
+            "journal": "arXiv preprint",
+            "year": "2025",
+            "eprint": "2503.10636",
+        },
+    ),
+    "chizat2018scaling": (
+        "article",
+        {
+            "title": "Scaling Algorithms for Unbalanced Optimal Transport Problems",
+            "author": "Chizat, Lena{\\\"i}c and Peyr{\\'e}, Gabriel and Schmitzer, Bernhard and Vialard, "
+            "Fran{\\c{c}}ois-Xavier",
+            "journal": "Mathematics of Computation",
+            "volume": "87",
+            "pages": "2563--2609",
+            "year": "2018",
+            "eprint": "1607.05816",
+        },
+    ),
+    "chung2023diffusion": (
+        "inproceedings",
+        {
+            "title": "Diffusion Posterior Sampling for General Noisy Inverse Problems",
+            "author": "Chung, Hyungjin and Kim, Jeongsol and McCann, Michael T. and Klasky, Marc L. and Ye, Jong Chul",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2023",
+            "eprint": "2209.14687",
+        },
+    ),
+    "clark2024directly": (
+        "inproceedings",
+        {
+            "title": "Directly Fine-Tuning Diffusion Models on Differentiable Rewards",
+            "author": "Clark, Kevin and Vicol, Paul and Swersky, Kevin and Fleet, David J.",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2024",
+            "eprint": "2309.17400",
+        },
+    ),
+    "cuturi2013sinkhorn": (
+        "inproceedings",
+        {
+            "title": "Sinkhorn Distances: Lightspeed Computation of Optimal Transport",
+            "author": "Cuturi, Marco",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2013",
+            "eprint": "1306.0895",
+        },
+    ),
+    "dettmers2022bit": (
+        "inproceedings",
+        {
+            "title": "8-bit Optimizers via Block-wise Quantization",
+            "author": "Dettmers, Tim and Lewis, Mike and Shleifer, Sam and Zettlemoyer, Luke",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2022",
+            "eprint": "2110.02861",
+        },
+    ),
+    "esser2024scaling": (
+        "inproceedings",
+        {
+            "title": "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis",
+            "author": "Esser, Patrick and Kulal, Sumith and Blattmann, Andreas and Entezari, Rahim and others",
+            "booktitle": "International Conference on Machine Learning",
+            "year": "2024",
+            "eprint": "2403.03206",
+        },
+    ),
+    "feydy2019interpolating": (
+        "inproceedings",
+        {
+            "title": "Interpolating between Optimal Transport and {MMD} using {Sinkhorn} Divergences",
+            "author": "Feydy, Jean and S{\\'e}journ{\\'e}, Thibault and Vialard, Fran{\\c{c}}ois-Xavier and Amari, "
+            "Shun-ichi and Trouv{\\'e}, Alain and Peyr{\\'e}, Gabriel",
+            "booktitle": "International Conference on Artificial Intelligence and Statistics",
+            "year": "2019",
+            "eprint": "1810.08278",
+        },
+    ),
+    "flamary2021pot": (
+        "article",
+        {
+            "title": "{POT}: Python Optimal Transport",
+            "author": "Flamary, R{\\'e}mi and Courty, Nicolas and Gramfort, Alexandre and Alaya, Mokhtar Z. and "
+            "Boisbunon, Aur{\\'e}lie and others",
+            "journal": "Journal of Machine Learning Research",
+            "volume": "22",
+            "number": "78",
+            "pages": "1--8",
+            "year": "2021",
+        },
+    ),
+    "grathwohl2019ffjord": (
+        "inproceedings",
+        {
+            "title": "{FFJORD}: Free-Form Continuous Dynamics for Scalable Reversible Generative Models",
+            "author": "Grathwohl, Will and Chen, Ricky T. Q. and Bettencourt, Jesse and Sutskever, Ilya and Duvenaud, "
+            "David",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2019",
+            "eprint": "1810.01367",
+        },
+    ),
+    "gretton2012kernel": (
+        "article",
+        {
+            "title": "A Kernel Two-Sample Test",
+            "author": 'Gretton, Arthur and Borgwardt, Karsten M. and Rasch, Malte J. and Sch{\\"o}lkopf, Bernhard and '
+            "Smola, Alexander",
+            "journal": "Journal of Machine Learning Research",
+            "volume": "13",
+            "number": "25",
+            "pages": "723--773",
+            "year": "2012",
+        },
+    ),
+    "ho2022classifier": (
+        "article",
+        {
+            "title": "Classifier-Free Diffusion Guidance",
+            "author": "Ho, Jonathan and Salimans, Tim",
+            "journal": "arXiv preprint",
+            "year": "2022",
+            "eprint": "2207.12598",
+        },
+    ),
+    "karras2022elucidating": (
+        "inproceedings",
+        {
+            "title": "Elucidating the Design Space of Diffusion-Based Generative Models",
+            "author": "Karras, Tero and Aittala, Miika and Aila, Timo and Laine, Samuli",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2022",
+            "eprint": "2206.00364",
+        },
+    ),
+    "kochurov2020geoopt": (
+        "article",
+        {
+            "title": "Geoopt: Riemannian Optimization in {PyTorch}",
+            "author": "Kochurov, Max and Karimov, Rasul and Kozlukov, Serge",
+            "journal": "arXiv preprint",
+            "year": "2020",
+            "eprint": "2005.02819",
+        },
+    ),
+    "lee2024improving": (
+        "inproceedings",
+        {
+            "title": "Improving the Training of Rectified Flows",
+            "author": "Lee, Sangyun and Lin, Zinan and Fanti, Giulia",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2024",
+            "eprint": "2405.20320",
+        },
+    ),
+    "lipman2023flow": (
+        "inproceedings",
+        {
+            "title": "Flow Matching for Generative Modeling",
+            "author": "Lipman, Yaron and Chen, Ricky T. Q. and Ben-Hamu, Heli and Nickel, Maximilian and Le, Matt",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2023",
+            "eprint": "2210.02747",
+        },
+    ),
+    "liu2023flow": (
+        "inproceedings",
+        {
+            "title": "Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow",
+            "author": "Liu, Xingchao and Gong, Chengyue and Liu, Qiang",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2023",
+            "eprint": "2209.03003",
+        },
+    ),
+    "nguyen2024sliced": (
+        "inproceedings",
+        {
+            "title": "Sliced {Wasserstein} Estimation with Control Variates",
+            "author": "Nguyen, Khai and Ho, Nhat",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2024",
+            "eprint": "2305.00402",
+        },
+    ),
+    "prabhudesai2023aligning": (
+        "article",
+        {
+            "title": "Aligning Text-to-Image Diffusion Models with Reward Backpropagation",
+            "author": "Prabhudesai, Mihir and Goyal, Anirudh and Pathak, Deepak and Fragkiadaki, Katerina",
+            "journal": "arXiv preprint",
+            "year": "2023",
+            "eprint": "2310.03739",
+        },
+    ),
+    "sadat2025eliminating": (
+        "inproceedings",
+        {
+            "title": "Eliminating Oversaturation and Artifacts of High Guidance Scales in Diffusion Models",
+            "author": "Sadat, Seyedmorteza and Hilliges, Otmar and Weber, Romann M.",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2025",
+            "eprint": "2410.02416",
+        },
+    ),
+    "shaul2023kinetic": (
+        "inproceedings",
+        {
+            "title": "On Kinetic Optimal Probability Paths for Generative Models",
+            "author": "Shaul, Neta and Chen, Ricky T. Q. and Nickel, Maximilian and Le, Matthew and Lipman, Yaron",
+            "booktitle": "International Conference on Machine Learning",
+            "year": "2023",
+            "eprint": "2306.06626",
+        },
+    ),
+    "song2021score": (
+        "inproceedings",
+        {
+            "title": "Score-Based Generative Modeling through Stochastic Differential Equations",
+            "author": "Song, Yang and Sohl-Dickstein, Jascha and Kingma, Diederik P. and Kumar, Abhishek and Ermon, "
+            "Stefano and Poole, Ben",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2021",
+            "eprint": "2011.13456",
+        },
+    ),
+    "szekely2013energy": (
+        "article",
+        {
+            "title": "Energy statistics: A class of statistics based on distances",
+            "author": "Sz{\\'e}kely, G{\\'a}bor J. and Rizzo, Maria L.",
+            "journal": "Journal of Statistical Planning and Inference",
+            "volume": "143",
+            "number": "8",
+            "pages": "1249--1272",
+            "year": "2013",
+        },
+    ),
+    "tong2024improving": (
+        "article",
+        {
+            "title": "Improving and generalizing flow-based generative models with minibatch optimal transport",
+            "author": "Tong, Alexander and Fatras, Kilian and Malkin, Nikolay and Huguet, Guillaume and Zhang, Yanlei "
+            "and Rector-Brooks, Jarrid and Wolf, Guy and Bengio, Yoshua",
+            "journal": "Transactions on Machine Learning Research",
+            "year": "2024",
+            "eprint": "2302.00482",
+        },
+    ),
+}
+
+
+def bibtex(key: str) -> str:
+    """Return the BibTeX entry of one paper.
+
+    Raises
+    ------
+    InputError
+        If there is no such key.
+    """
+    if key not in _PAPERS:
+        raise unknown_option("citation", key, _PAPERS)
+    kind, fields = _PAPERS[key]
+    if "eprint" in fields:
+        fields = {**fields, "archiveprefix": "arXiv"}
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items()]
+    return "\n".join([f"@{kind}{{{key},", *lines, "}"])
+
+
+def cite(*used: object, file: TextIO | None = None) -> None:
+    """Print the BibTeX of what was used.
+
+    Parameters
+    ----------
+    *used
+        Paths, couplings, objectives, functions, modules that hold such things, or keys of papers.
+    file
+        Where to print; the standard output unless given.
+
+    Raises
+    ------
+    InputError
+        If a key is not known, or nothing that was given names a paper.
+
+    Examples
+    --------
+    >>> from helicell.core.paths import UShapedTimes
+    >>> cite(UShapedTimes())
+    @inproceedings{lee2024improving,
+      title = {Improving the Training of Rectified Flows},
+      author = {Lee, Sangyun and Lin, Zinan and Fanti, Giulia},
+      booktitle = {Advances in Neural Information Processing Systems},
+      year = {2024},
+      eprint = {2405.20320},
+      archiveprefix = {arXiv},
+    }
+    """
+    keys = sorted(set(citation_keys(*used)))
+    if not keys:
+        message = f"nothing that was given names a paper; known papers: {', '.join(_PAPERS)}"
+        raise InputError(message)
+    (file or sys.stdout).write("\n\n".join(bibtex(key) for key in keys) + "\n")
+
+
+def citation_keys(*used: object) -> Iterator[str]:
+    """Yield the keys of the papers that objects and what they hold name."""
+    seen: set[int] = set()
+    waiting = list(used)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            if one in used:
+                yield one
+            continue
+        yield from getattr(one, "citations", ())
+        waiting.extend(_held(one))
+
+
+def cited(*keys: str) -> Any:
+    """Return a decorator that gives a function the keys of its papers."""
+
+    def decorate(function: Any) -> Any:
+        function.citations = keys
+        return function
+
+    return decorate
+
+
+def _held(one: object) -> Iterable[object]:
+    """Return what an object of ours, a torch module or a collection holds."""
+    if isinstance(one, Mapping):
+        return one.values()
+    if isinstance(one, list | tuple):
+        return one
+    ours = type(one).__module__.startswith("helicell.")
+    if not ours and not hasattr(one, "named_modules"):
+        return ()
+    slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
+    held = [getattr(one, name) for name in slots if hasattr(one, name)]
+    return [*held, *getattr(one, "__dict__", {}).values()]
