@@ -53,7 +53,7 @@ def test_the_closed_form_is_the_derivative_of_the_logarithm(name):
 
 @pytest.mark.parametrize("name", ["sphere", "quaternions"])
 def test_near_points_in_float32(name):
-    """Where geoopt's acos knows no angles, logarithm and pull-back keep the precision of float32, gradients included."""
+    """Where geoopt's acos knows no angles, logarithm and pull-back are exact to float32, gradients finite."""
     space, dimension = SPACES[name]
     for step in (1e-2, 1e-4, 1e-6, 0.0):
         x, u, y, v = draw(space, dimension, step=step, dtype=torch.float32)

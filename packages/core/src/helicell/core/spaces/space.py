@@ -56,8 +56,7 @@ class Space(ABC):
         def log(*parts: Tensor) -> tuple[Tensor, ...]:
             return as_tensors(self.log(x, like_point(parts, y)))
 
-        _, velocity = torch.func.jvp(log, as_tensors(y), as_tensors(v))
-        return like_point(velocity, x)
+        return like_point(torch.func.jvp(log, as_tensors(y), as_tensors(v))[1], x)
 
     @abstractmethod
     def geodesic(self, x: Point, y: Point, fraction: Tensor | float) -> Point:
