@@ -65,6 +65,8 @@ def test_a_resumed_job_ends_with_the_same_bytes(sampled: Path, tmp_path: Path, r
         (folder / "samples.csv").unlink()
     else:
         (folder / "sample_000001.cif").write_text("data_cut")
+        with (folder / "samples.csv").open("a") as table:
+            table.write("5,sample_0000")
         (folder / ".sample_000002.abcd.partial.cif").write_text("data_")
     assert run_cli(*OPTIONS, "--resume", "--out", folder).code == 0
     assert contents(folder) == contents(sampled)
@@ -82,7 +84,7 @@ def test_shards_together_make_the_whole_job(sampled: Path, tmp_path: Path, run_c
 
 
 def test_frames_noise_and_trajectory_go_round(tmp_path: Path, run_cli: Callable) -> None:
-    """Frames written as npz hold the arrays; the start of a kept trajectory, given back as noise, gives the same end."""
+    """Frames written as npz hold the arrays; the start of a kept trajectory, given as noise, gives the same end."""
     base = ("protein", "sample", "--steps", "3", "--device", "cpu", "--format", "npz", "--trajectory", "--quiet")
     assert run_cli(*base, "--length", "12", "--count", "2", "--out", tmp_path / "one").code == 0
     trajectories = [np.load(path) for path in sorted((tmp_path / "one").glob("*_trajectory.npz"))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from helicell.core.runs.folder import RunFolder
 from helicell.core.runs.manifest import Manifest
 from helicell.core.runs.settings import Settings
 from helicell.protein.frames import Frames
-from helicell.protein.generation import Backbone, Request, SamplingOptions, plan_batches, sample_batch
+from helicell.protein.generation import Backbone, Request, SamplingOptions, plan_batches, sample_batches
 from helicell.protein.lengths import make_requests, parse_lengths
 from helicell.protein.model import EMBEDDED, BackboneModel, load_model, model_path
 from helicell.protein.structures import write_backbone
@@ -101,15 +101,14 @@ def sample_to_folder(
     folder = RunFolder.create(out, settings, resume=resume)
     rows = {row.index: row for row in _read_table(folder.path)} if resume else {}
     progress(len(rows))
-    for batch in batches:
-        if all(request.index in rows for request in batch):
-            continue
-        for backbone in _sample(settings, model, batch, noise):
-            if backbone.index not in rows:
-                rows[backbone.index] = _write(folder.path, backbone, settings, model)
-                progress(1)
-        _write_table(folder.path, rows)
+    missing = [batch for batch in batches if not all(request.index in rows for request in batch)]
+    for backbone in sample_batches(model, missing, seed=settings.seed, noise=noise, options=_options(settings)):
+        if backbone.index not in rows:
+            row = rows[backbone.index] = _write(folder.path, backbone, settings, model)
+            _append_row(folder.path, row)
+            progress(1)
     ordered = [rows[index] for index in sorted(rows)]
+    write_text(folder.path / TABLE, _table(ordered))
     inputs = {f"model {model.name}": model.checksum} | ({"noise": sha256(settings.noise)} if settings.noise else {})
     outputs = {row.file: row.sha256 for row in ordered} | {TABLE: sha256(folder.path / TABLE)}
     folder.finish(Manifest("protein sample", seed=settings.seed, inputs=inputs, outputs=outputs))
@@ -176,10 +175,8 @@ def read_noise(path: Path) -> Frames:
     return Frames(torch.from_numpy(translations), torch.from_numpy(quaternions / norms[..., None]))
 
 
-def _sample(
-    settings: SamplingSettings, model: BackboneModel, batch: Sequence[Request], noise: Frames | None
-) -> Iterator[Backbone]:
-    options = SamplingOptions(
+def _options(settings: SamplingSettings) -> SamplingOptions:
+    return SamplingOptions(
         steps=settings.steps,
         noise_scale=settings.noise_scale,
         rotation_exponent=settings.rotation_exponent,
@@ -188,7 +185,6 @@ def _sample(
         precision=settings.precision,
         trajectory=settings.trajectory,
     )
-    return sample_batch(model, batch, seed=settings.seed, noise=noise, options=options)
 
 
 def _write(folder: Path, backbone: Backbone, settings: SamplingSettings, model: BackboneModel) -> SampleRow:
@@ -215,24 +211,36 @@ def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _write_table(folder: Path, rows: dict[int, SampleRow]) -> None:
+def _table(rows: Sequence[SampleRow], *, header: bool = True) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(SampleRow.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(rows[index]) for index in sorted(rows))
-    write_text(folder / TABLE, buffer.getvalue())
+    if header:
+        writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return buffer.getvalue()
+
+
+def _append_row(folder: Path, row: SampleRow) -> None:
+    """Add a row to the table of a running job, in the order of finishing; the finished table is sorted."""
+    path = folder / TABLE
+    header = not path.exists()
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(_table([row], header=header))
 
 
 def _read_table(folder: Path) -> list[SampleRow]:
-    """Return the rows whose files are there and whole."""
+    """Return the rows whose files are there and whole, and leave only these in the table."""
     path = folder / TABLE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as handle:
-        rows = [
-            SampleRow(
-                int(r["index"]), r["file"], int(r["length"]), int(r["seed"]), int(r["steps"]), r["model"], r["sha256"]
-            )
-            for r in csv.DictReader(handle)
-        ]
-    return [row for row in rows if (folder / row.file).is_file() and sha256(folder / row.file) == row.sha256]
+    rows = []
+    for entry in csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        # A killed job may have left half a line.
+        if len(entry) != len(SampleRow.__dataclass_fields__) or not entry[0].isdecimal():
+            continue
+        index, file, length, seed, steps, model, checksum = entry
+        row = SampleRow(int(index), file, int(length), int(seed), int(steps), model, checksum)
+        if (folder / row.file).is_file() and sha256(folder / row.file) == row.sha256:
+            rows.append(row)
+    write_text(path, _table(rows))
+    return rows

@@ -88,8 +88,9 @@ class InvariantPointAttention(nn.Module):
         result = result[..., : self.head_width + 3 * self.value_points].transpose(1, 2)
         scalars, points = result.split((self.head_width, 3 * self.value_points), dim=-1)
         # Points come back to the frame of the residue that looks: R^T (p - x).
-        points = points.unflatten(-1, (self.value_points, 3)) - x[:, :, None, None, :]
-        points = torch.matmul(points.flatten(2, 3), rotation).unflatten(2, (self.heads, self.value_points))
+        points = points - x.repeat(1, 1, self.value_points)[:, :, None]
+        points = torch.matmul(points.unflatten(-1, (-1, 3)).flatten(2, 3), rotation)
+        points = points.unflatten(2, (self.heads, self.value_points))
         lengths = (points.square().sum(dim=-1) + 1e-8).sqrt()
         return self.out(torch.cat((scalars.flatten(2), points.flatten(2), lengths.flatten(2)), dim=-1))
 

@@ -137,28 +137,30 @@ class CompactNetwork(nn.Module):
     def _pair_biases(
         self, x: Tensor, rotation: Tensor, past: tuple[Tensor, Tensor] | None, time: Tensor, batch: FramesBatch
     ) -> tuple[Tensor, ...]:
-        """Attention biases of all blocks, each [batch, heads, residues, residues], from one pass over the pairs."""
-        features = [pair_features(x, rotation)]
-        weight = self.embed_pair.weight
-        if past is None:
-            weight = weight[:, :PAIR_FEATURES]
-        else:
-            features.append(pair_features(*past))
-        # One product sums all terms: the features, and as the weight of a constant feature what depends on time alone,
-        # are added to the term of the chain offset, which chains that are numbered alike share.
-        constant = torch.ones_like(features[0][:, :1])
-        pairs = torch.cat((*features, constant), dim=1).flatten(2)
-        weights = torch.cat((weight.expand(len(pairs), -1, -1), self.pair_time(time)[..., None]), dim=-1)
+        """Attention biases of all blocks, each [batch, heads, residues, residues], from one pass over the pairs.
+
+        Without gradients one chain goes after the other, so that its pairs stay in the processor's cache.
+        """
+        weight = self.embed_pair.weight if past is not None else self.embed_pair.weight[:, :PAIR_FEATURES]
+        weights = torch.cat((weight.expand(len(x), -1, -1), self.pair_time(time)[..., None]), dim=-1)
         index = batch.index[:1] if bool((batch.index == batch.index[:1]).all()) else batch.index
         offset = (index[:, None, :] - index[:, :, None]).clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET
-        z = relu(torch.baddbmm(self.embed_offset(offset).flatten(1, 2).transpose(1, 2), weights, pairs))
-        # The mask rides along in the same product; biases keep its precision, and each block widens its own.
-        padding = torch.where(batch.mask, 0.0, MASKED).to(z.dtype)[:, None, None, :]
-        padding = padding.expand(-1, 1, batch.index.shape[1], -1).flatten(2)
-        biases = torch.baddbmm(padding, self.pair_bias.expand(len(z), -1, -1), z).unflatten(
-            2, batch.index.shape[1:] * 2
-        )
-        return biases.unflatten(1, (len(self.blocks), -1)).unbind(dim=1)
+        chain_terms = self.embed_offset(offset).flatten(1, 2).transpose(1, 2).expand(len(x), -1, -1)
+        size = batch.index.shape[1:] * 2
+        biases = []
+        for rows in torch.arange(len(x)).split(len(x) if torch.is_grad_enabled() else 1):
+            some = slice(int(rows[0]), int(rows[-1]) + 1)
+            features = [pair_features(x[some], rotation[some])]
+            if past is not None:
+                features.append(pair_features(past[0][some], past[1][some]))
+            # One product sums all terms: the features, and as weight of a constant one what depends on time alone, are
+            # added to the term of the offset along the chain. A second product gives the biases and masks padding.
+            pairs = torch.cat((*features, torch.ones_like(features[0][:, :1])), dim=1).flatten(2)
+            z = relu(torch.baddbmm(chain_terms[some], weights[some], pairs), inplace=True)
+            padding = torch.where(batch.mask[some], 0.0, MASKED).to(z.dtype)[:, None, None, :]
+            padding = padding.expand(-1, 1, size[0], -1).flatten(2)
+            biases.append(torch.baddbmm(padding, self.pair_bias.expand(len(z), -1, -1), z).unflatten(2, size))
+        return torch.cat(biases).unflatten(1, (len(self.blocks), -1)).unbind(dim=1)
 
 
 class Block(nn.Module):

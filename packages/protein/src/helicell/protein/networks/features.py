@@ -88,9 +88,12 @@ class ChainNeighbours:
         return torch.cat(parts, dim=-1)
 
 
-PAIR_RADII = tuple(0.35 * 1.17**k for k in range(16))
+PAIR_RADII_RATIO = 1.17
+PAIR_RADII = tuple(0.35 * PAIR_RADII_RATIO**k for k in range(16))
 """Centres of the radial features, 0.35 to 3.7 nanometre, each 17 % wider than the one before."""
 PAIR_FEATURES = len(PAIR_RADII) + 6
+# Radial features go down to exp(-25), not into subnormal numbers, on which processors multiply forty times slower.
+MOST_SQUARED_WIDTHS = 50.0
 
 
 def pair_features(
@@ -106,7 +109,8 @@ def pair_features(
     squared = local.square().sum(dim=1, keepdim=True) + 1e-6
     direction = local * squared.rsqrt()
     centres = torch.log(local.new_tensor(PAIR_RADII))[:, None, None]
-    radial = torch.exp(-0.5 * ((0.5 * torch.log(squared) - centres) / math.log(1.17)).square())
+    widths = (0.5 * torch.log(squared) - centres) / math.log(PAIR_RADII_RATIO)
+    radial = torch.exp(-0.5 * widths.square().clamp_max(MOST_SQUARED_WIDTHS))
     return torch.cat((radial, direction, direction.transpose(2, 3)), dim=1)
 
 
