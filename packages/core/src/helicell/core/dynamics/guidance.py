@@ -63,8 +63,9 @@ class ClassifierFree:
 class Adaptive:
     """Classifier-free guidance that stops calling the unconditional field for each point at which both agree.
 
-    Fields agree when the cosine of the angle between them exceeds the threshold. Each point is judged by itself, so a
-    sample does not depend on the batch it is in.
+    Fields of equal length agree when the cosine of the angle between them exceeds the threshold; the same distance
+    between their ends is allowed where the lengths differ, since in few dimensions two directions may be equal by
+    chance. Each point is judged by itself, so a sample does not depend on the batch it is in.
 
     Parameters
     ----------
@@ -118,8 +119,9 @@ class Adaptive:
         self.evaluations += len(rows)
         guided = conditional[rows]
         unconditional = self.unconditional(x[rows], t[rows] if t.ndim else t)
-        cosine = torch.cosine_similarity(guided.flatten(1), unconditional.flatten(1), dim=1)
-        self._guided = rows[cosine <= self.threshold]
+        apart = (guided - unconditional).flatten(1).norm(dim=1)
+        allowed = (2 - 2 * self.threshold) ** 0.5 * guided.flatten(1).norm(dim=1)
+        self._guided = rows[apart >= allowed]
         return conditional.index_copy(0, rows, torch.lerp(unconditional, guided, self.scale))
 
 

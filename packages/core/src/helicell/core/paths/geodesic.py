@@ -73,6 +73,14 @@ class GeodesicPath:
         rates = rates if isinstance(rates, tuple) else (rates,) * len(logs)
         return like_point(tuple(expand_points(r, v) * v for r, v in zip(rates, logs, strict=True)), x_t)
 
+    def endpoint(self, x_t: Point, v: Point, t: Tensor) -> Point:
+        """Return the end x_1 of the path that is at x_t with the velocity v: the inverse of `velocity`."""
+        rates = self._each_schedule("rate", t)
+        parts = as_tensors(v)
+        rates = rates if isinstance(rates, tuple) else (rates,) * len(parts)
+        logs = tuple(part / expand_points(rate, part) for rate, part in zip(rates, parts, strict=True))
+        return self.space.exp(x_t, like_point(logs, x_t))
+
     def fraction(self, t: Tensor, s: Tensor) -> Any:
         """Return the fraction of the way left at t that a step to s covers, a tuple for a tuple of schedules."""
         return self._each_schedule("fraction", t, s)

@@ -40,7 +40,9 @@ class Manifold(Space):
         return self.manifold.dist(x, y)
 
     def squared_norm(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
-        return self.manifold.inner(x, v)
+        # With the axes of a point kept: without, geoopt's hyperbolic spaces pair every point with every vector.
+        squared = self.manifold.inner(x, v, keepdim=True)
+        return squared.reshape(squared.shape[: squared.ndim - self.manifold.ndim])
 
     def geodesic(self, x: Tensor, y: Tensor, fraction: Tensor | float) -> Tensor:  # type: ignore[override]
         return self.exp(x, expand_points(fraction, x) * self.log(x, y))

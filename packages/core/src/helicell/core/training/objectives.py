@@ -22,6 +22,7 @@ from helicell.core.errors import InputError
 from helicell.core.paths import Coupling, GeodesicPath, GivenPairs, Interpolant, PathSample, TimeDensity, UniformTimes
 from helicell.core.paths.checks import gaussian_like
 from helicell.core.paths.conversions import regression_target
+from helicell.core.paths.couplings import batch_sizes
 from helicell.core.spaces import Point
 from helicell.core.spaces.space import as_tensors, expand_like
 from helicell.core.training.batches import FlowBatch
@@ -175,7 +176,7 @@ class FlowObjective(nn.Module):
         """
         batch = batch if isinstance(batch, FlowBatch) else FlowBatch(batch)
         x_0, x_1, condition = self._coupled(batch, generator)
-        count, device = as_tensors(x_1)[0].shape[0], as_tensors(x_1)[0].device
+        count, device = batch_sizes(x_0, x_1)[1], as_tensors(x_1)[0].device
         t = self.times.sample(count, generator=generator, stratified=True).to(device).clamp_(MARGIN, 1 - MARGIN)
         if isinstance(self.path, GeodesicPath):
             loss = self._compare(self.path.sample(x_0, x_1, t), condition)
