@@ -37,22 +37,16 @@ from helicell.core.dynamics.fields import (
     stack,
     time_points,
 )
+from helicell.core.dynamics.noise import Generators, check_generators, check_isometric, gaussian
 from helicell.core.dynamics.ode import Solution, walk
 from helicell.core.dynamics.runge_kutta import HEUN, RungeKutta, Stepper, weighted_sum
 from helicell.core.errors import InputError, unknown_option
-from helicell.core.paths.checks import gaussian_like
-from helicell.core.spaces import Euclidean, Point, Product, Space, Sphere, Torus, UnitQuaternions
+from helicell.core.spaces import Euclidean, Point, Space
 from helicell.core.spaces.space import add_scaled, as_tensors, expand_points, like_point
 
 METHODS = ("euler-maruyama", "heun")
-# Spaces whose Brownian motion has steps that are Gaussian in the surrounding coordinates.
-ISOMETRIC = (Euclidean, Torus, Sphere, UnitQuaternions)
-
 Diffusion = float | Callable[[Tensor], Tensor]
 """epsilon: a number, or a function of times [batch]."""
-
-Generators = torch.Generator | Sequence[torch.Generator] | None
-"""One generator for the batch, or one for every sample."""
 
 
 def simulate(
@@ -115,13 +109,14 @@ def simulate(
     space = space if space is not None else Euclidean()
     if method not in METHODS:
         raise unknown_option("method", method, METHODS)
-    _check_space(space)
+    check_isometric(space, "Gaussian steps")
     check_start(x)
+    check_generators(generator, x)
     grid = time_points(times)
     wanted = save_points(save_at, grid)
     strength = epsilon if callable(epsilon) else partial(torch.full_like, fill_value=epsilon)
     _check_strength(strength, grid)
-    noise = Noise(strength, generator, count=as_tensors(x)[0].shape[0])
+    noise = Noise(strength, generator)
     sign = 1.0 if grid[-1] > grid[0] else -1.0
     drift = CountedField(partial(_drift, velocity, score, strength, sign))
     stepper = (Heun if method == "heun" else EulerMaruyama)(drift, noise, space)
@@ -140,25 +135,19 @@ class Noise:
         epsilon as a function of times.
     generator
         One generator, or as many as samples.
-    count
-        The number of samples.
     """
 
-    def __init__(self, strength: Callable[[Tensor], Tensor], generator: Generators, *, count: int) -> None:
-        if isinstance(generator, Sequence) and len(generator) != count:
-            message = f"{len(generator)} generators were given for {count} samples; give one, or one for each sample"
-            raise InputError(message)
+    def __init__(self, strength: Callable[[Tensor], Tensor], generator: Generators) -> None:
         self.strength, self.generator = strength, generator
 
     def draw(self, x: Point, t: float, length: float) -> Point:
         """Return increments of the shape of x for the strength at t."""
         scale = float(2 * self.strength(torch.tensor([t], dtype=torch.float64)) * length) ** 0.5
-        return like_point(tuple(scale * self._standard(part) for part in as_tensors(x)), x)
+        return like_point(tuple(scale * part for part in as_tensors(self.standard(x))), x)
 
-    def _standard(self, x: Tensor) -> Tensor:
-        if not isinstance(self.generator, Sequence):
-            return gaussian_like(x, self.generator)
-        return torch.stack([gaussian_like(row, g) for row, g in zip(x, self.generator, strict=True)])
+    def standard(self, x: Point) -> Point:
+        """Return standard Gaussian numbers of the shape of x."""
+        return gaussian(x, self.generator)
 
 
 class EulerMaruyama(Stepper):
@@ -195,14 +184,6 @@ def _drift(
         return b
     s = like_point(tuple(expand_points(sign * epsilon, part) * part for part in as_tensors(score(x, t))), b)
     return weighted_sum((1, 1), (b, s), 1.0)
-
-
-def _check_space(space: Space) -> None:
-    for factor in space.factors if isinstance(space, Product) else (space,):
-        if not isinstance(factor, ISOMETRIC):
-            names = ", ".join(kind.__name__ for kind in ISOMETRIC)
-            message = f"{type(factor).__name__} has no Gaussian steps in surrounding coordinates; take one of: {names}"
-            raise InputError(message)
 
 
 def _check_strength(strength: Callable[[Tensor], Tensor], grid: Sequence[float]) -> None:
