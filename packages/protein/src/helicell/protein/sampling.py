@@ -43,6 +43,7 @@ class SamplingSettings(Settings):
     batch_size: int | None = Field(None, ge=1, description="backbones sampled together")
     noise_scale: float = Field(1.0, ge=0, le=10, description="factor on the starting noise of the translations")
     rotation_exponent: float | None = Field(None, gt=0, le=100, description="how far rotations run ahead")
+    rotation_speed: float | None = Field(None, gt=0, le=100, description="how much faster orientations settle")
     finer_at_data: float | None = Field(None, gt=0, le=10, description="above 1, steps get shorter towards the data")
     steric_sweeps: int | None = Field(None, ge=0, le=100, description="sweeps of steric guidance a step; 0 for none")
     noise: str | None = Field(None, description="npz file with the starting frames")
@@ -180,6 +181,7 @@ def _options(settings: SamplingSettings) -> SamplingOptions:
         steps=settings.steps,
         noise_scale=settings.noise_scale,
         rotation_exponent=settings.rotation_exponent,
+        rotation_speed=settings.rotation_speed,
         finer_at_data=settings.finer_at_data,
         steric_sweeps=settings.steric_sweeps,
         precision=settings.precision,

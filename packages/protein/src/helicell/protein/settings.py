@@ -77,5 +77,6 @@ class SamplingDefaults(Settings):
     steps: int = Field(50, ge=1, description="evaluations of the network per backbone")
     noise_scale: float = Field(10.0, gt=0, description="standard deviation of the noise per axis, Angstrom")
     rotation_exponent: float = Field(1.0, gt=0, description="exponent p of the rotations' schedule 1 - (1 - t)^p")
+    rotation_speed: float = Field(1.0, gt=0, description="how much faster orientations settle than the network is told")
     finer_at_data: float = Field(1.0, gt=0, description="above 1, steps get shorter towards the data")
     steric_sweeps: int = Field(2, ge=0, le=100, description="sweeps of steric guidance a step; 0 for none")

@@ -29,6 +29,9 @@ def command(
         float | None,
         typer.Option(help="How far rotations run ahead of translations; 1: not at all. [default: the model's]"),
     ] = None,
+    rotation_speed: Annotated[
+        float | None, typer.Option(help="Above 1 orientations settle earlier: more regular. [default: the model's]")
+    ] = None,
     finer_at_data: Annotated[
         float | None, typer.Option(help="Above 1, steps get shorter towards the data. [default: the model's]")
     ] = None,
@@ -61,6 +64,7 @@ def command(
             "batch_size": batch_size,
             "noise_scale": noise_scale,
             "rotation_exponent": rotation_exponent,
+            "rotation_speed": rotation_speed,
             "finer_at_data": finer_at_data,
             "steric_sweeps": steric_sweeps,
             "noise": str(noise) if noise else None,

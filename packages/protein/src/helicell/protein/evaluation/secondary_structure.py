@@ -36,8 +36,8 @@ CLOSEST_CHARGES = 0.5
 LOWEST_ENERGY = -9.9
 # Residues whose CA atoms lie further apart cannot be bonded; mkdssp uses the same cut.
 CA_CUTOFF = 9.0
-# A longer C-N distance is a break in the chain: no hydrogen is placed and no pattern may cross it.
-LONGEST_PEPTIDE_BOND = 2.5
+# A longer C-N distance is a break in the chain, as in mkdssp: no hydrogen is placed and no pattern may cross it.
+CHAIN_BREAK = 2.5
 
 _CA_RULE_LETTERS = {"a": "H", "b": "E", "c": "C", "": "C"}
 
@@ -174,7 +174,7 @@ def ca_rule(ca: NDArray[np.floating]) -> str:
 
     ca = np.asarray(ca)
     if ca.ndim != 2 or ca.shape[1] != 3:
-        message = f"CA positions of shape {ca.shape} were given; give one chain as [residues, 3]."
+        message = f"CA positions of shape {ca.shape} were given; give one chain as [residues, 3]"
         raise InputError(message)
     if len(ca) < 5:
         return "C" * len(ca)
@@ -188,29 +188,29 @@ def ca_rule(ca: NDArray[np.floating]) -> str:
     return "".join(_CA_RULE_LETTERS[letter] for letter in annotate_sse(atoms))
 
 
-def _checked(coordinates: NDArray[np.floating], sequence: str | None) -> NDArray[np.float64]:
+def _checked(coordinates: NDArray[np.floating], sequence: str | None) -> NDArray[np.floating]:
     coordinates = np.asarray(coordinates, dtype=np.float64)
     if coordinates.ndim != 3 or coordinates.shape[1:] != (4, 3):
-        message = f"coordinates of shape {coordinates.shape} were given; give N, CA, C and O as [residues, 4, 3]."
+        message = f"coordinates of shape {coordinates.shape} were given; give N, CA, C and O as [residues, 4, 3]"
         raise InputError(message)
     if sequence is not None and len(sequence) != len(coordinates):
-        message = f"a sequence of {len(sequence)} letters was given for {len(coordinates)} residues; give one a residue."
+        message = f"a sequence of {len(sequence)} letters was given for {len(coordinates)} residues; give one for each"
         raise InputError(message)
     return coordinates
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _is_bonded(coordinates: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _is_bonded(coordinates: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Whether each residue is joined to the next one by a peptide bond; one value a pair of neighbours."""
     distance = np.linalg.norm(coordinates[1:, 0] - coordinates[:-1, 2], axis=-1)
-    return np.asarray(distance <= LONGEST_PEPTIDE_BOND)
+    return np.asarray(distance <= CHAIN_BREAK)
 
 
-def _segments(coordinates: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number of the unbroken stretch that each residue belongs to."""
+def _segments(coordinates: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Number the unbroken stretches, and say for each residue which one it belongs to."""
     segment = np.zeros(len(coordinates), dtype=np.int64)
     segment[1:] = np.cumsum(~_is_bonded(coordinates))
     return segment

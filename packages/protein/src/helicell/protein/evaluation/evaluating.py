@@ -1,0 +1,194 @@
+"""Evaluating a set of backbones: a table with a row each, and figures in sum, beside those of natural chains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from helicell.core.errors import InputError
+from helicell.core.runs.files import atomic_write, write_json
+from helicell.protein.chains.store import ChainStore
+from helicell.protein.evaluation.building import build_profile, natural_chains
+from helicell.protein.evaluation.geometry import CA
+from helicell.protein.evaluation.measures import measure_chain
+from helicell.protein.evaluation.neighbours import ChainIndex, nearest_chain
+from helicell.protein.evaluation.reference import ReferenceProfile
+from helicell.protein.evaluation.similarity import tm_matrix
+from helicell.protein.evaluation.summary import Summary, group_by_length, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from helicell.protein.structures import Chain
+
+# Samples of one length that are compared with each other: 24 give 276 alignments.
+COMPARED_PER_LENGTH = 24
+# Reference chains that are aligned with each sample, out of those that the search puts first.
+ALIGNED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured on a set of backbones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row a sample: its name, its length, and the measures of `helicell.protein.evaluation.measures`.
+    overall : Summary
+        Means over all samples, with intervals and natural figures.
+    by_length : mapping of str to Summary
+        The same for each length.
+    reference : str
+        Which natural chains the figures are from.
+    unreadable : mapping of str to str
+        Files that gave no backbone, each with the reason.
+    """
+
+    table: pd.DataFrame
+    overall: Summary
+    by_length: Mapping[str, Summary]
+    reference: str
+    unreadable: Mapping[str, str]
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Return the mean of every measure."""
+        return dict(self.overall.means)
+
+    def write(self, path: str | Path) -> None:
+        """Write the summaries to `path` as JSON, and the table beside it as CSV, each whole or not at all."""
+        path = Path(path)
+        with atomic_write(path.with_suffix(".csv")) as temporary:
+            self.table.to_csv(temporary, index=False, float_format="%.6g")
+        record: dict[str, Any] = {
+            "reference": self.reference,
+            "overall": asdict(self.overall),
+            "by_length": {label: asdict(summary) for label, summary in self.by_length.items()},
+            "unreadable": dict(self.unreadable),
+        }
+        write_json(path, record)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is absent or damaged.
+        """
+        import pandas as pd
+
+        path = Path(path)
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            table = pd.read_csv(path.with_suffix(".csv"))
+            return cls(
+                table=table,
+                overall=_summary(record["overall"]),
+                by_length={label: _summary(summary) for label, summary in record["by_length"].items()},
+                reference=record["reference"],
+                unreadable=record["unreadable"],
+            )
+        except OSError as error:
+            message = f"cannot read {error.filename}: {error.strerror}; write it with `helicell protein evaluate`"
+            raise InputError(message) from error
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"{path} is not what `helicell protein evaluate` writes; evaluate again"
+            raise InputError(message) from error
+
+
+def evaluate(
+    samples: Sequence[Chain],
+    *,
+    names: Sequence[str] | None = None,
+    reference: ChainStore | ReferenceProfile | None = None,
+    unreadable: Mapping[str, str] | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
+    """Measure backbones one by one, against each other, and against natural chains.
+
+    Parameters
+    ----------
+    samples : sequence of Chain
+        The backbones.
+    names : sequence of str, optional
+        What to call them in the table; their own names by default.
+    reference : ChainStore or ReferenceProfile, optional
+        Natural chains, or their figures; those inside the package by default. Novelty needs the chains themselves.
+    unreadable : mapping of str to str, optional
+        Files that gave no backbone, to be kept in the record.
+    seed : int
+        For the choice of samples that are compared, where a length has many, and for the intervals.
+    workers : int
+        Processes for the alignments; the result does not depend on it.
+    advance : callable
+        Told the number of samples just done; each counts once for itself, and once more for novelty.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If there are no samples.
+    """
+    import pandas as pd
+
+    if not samples:
+        message = "there is no backbone to evaluate"
+        raise InputError(message)
+    rng = np.random.default_rng(seed)
+    profile = _profile(reference)
+    rows: list[dict[str, Any]] = []
+    for name, chain in zip(names or [chain.name for chain in samples], samples, strict=True):
+        natural_rg = profile.radius_law.mean(len(chain.coordinates))
+        measured = measure_chain(chain, ramachandran=profile.ramachandran, natural_rg=natural_rg)
+        rows.append({"file": name, **measured})
+        advance(1)
+    table = pd.DataFrame(rows)
+    if isinstance(reference, ChainStore):
+        table["novelty_tm"], table["nearest"] = _novelty(samples, reference, advance=advance)
+    by_length, matrices = {}, []
+    for group in group_by_length(table["length"].to_numpy()):
+        compared = np.sort(rng.permutation(group.indices)[:COMPARED_PER_LENGTH])
+        matrices.append(tm_matrix([samples[i].coordinates[:, CA] for i in compared], workers=workers))
+        by_length[group.label] = summarise(table.iloc[group.indices], [matrices[-1]], profile, rng=rng)
+    overall = summarise(table, matrices, profile, rng=rng)
+    return Evaluation(table, overall, by_length, profile.description, unreadable or {})
+
+
+def _profile(reference: ChainStore | ReferenceProfile | None) -> ReferenceProfile:
+    if isinstance(reference, ChainStore):
+        return build_profile(reference)
+    return reference if reference is not None else ReferenceProfile.shipped()
+
+
+def _novelty(
+    samples: Sequence[Chain], store: ChainStore, *, advance: Callable[[int], None]
+) -> tuple[list[float], list[str]]:
+    """Return the TM-score to the nearest natural chain, normalised by the sample's length, and that chain's name."""
+    chains = natural_chains(store)
+    index = ChainIndex(chain.coordinates[:, CA] for chain in chains)
+    traces = [sample.coordinates[:, CA] for sample in samples]
+    scores, names = [], []
+    for trace, shortlist in zip(traces, index.shortlist(traces, count=ALIGNED), strict=True):
+        nearest = nearest_chain(trace, [chains[int(i)].coordinates[:, CA] for i in shortlist])
+        scores.append(nearest.tm_score)
+        names.append(str(chains.names[shortlist[nearest.index]]))
+        advance(1)
+    return scores, names
+
+
+def _summary(record: Mapping[str, Any]) -> Summary:
+    intervals = {name: (float(low), float(high)) for name, (low, high) in record["intervals"].items()}
+    return Summary(int(record["samples"]), record["means"], intervals, record["natural"])

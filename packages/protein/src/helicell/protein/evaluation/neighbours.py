@@ -1,0 +1,237 @@
+"""The reference chains most like a sample, without aligning it to all of them.
+
+TM-align takes several milliseconds a pair, minutes for one sample against twenty thousand chains. Two cheap steps come
+before it, each of which looks at CA atoms only:
+
+1. Both ends of the sample, 70 % of it each, are compared by their internal distances with windows of every reference
+   chain, shifted along it. Distances need no superposition, and a domain inside a longer protein is found as well.
+2. The references that come first for either end are superposed on the sample and scored roughly
+   (`helicell.protein.evaluation.superposition`).
+
+What remains is aligned by TM-align. `benchmarks/bench_similarity.py` compares the result with an exhaustive search.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from helicell.protein.evaluation.similarity import tm_score
+from helicell.protein.evaluation.superposition import rough_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+# The stretches of a sample that are looked for, as shares of its length.
+FRAGMENTS = ((0.0, 0.7), (0.3, 1.0))
+# Points along a stretch; 16 points give 120 distances.
+POINTS = 16
+# Two distances are compared by 1 / (1 + (d / d0)^2), which hardly tells far from farther.
+DISTANCE_SCALE = 12.0
+# A window moves by this share of its length; a reference may be shorter than the window by that share.
+STEP = 1 / 8
+SHORTEST_WINDOW = 0.7
+# Share of the references that are superposed, and the least and the most.
+SUPERPOSED = 0.1
+SUPERPOSED_RANGE = (200, 2000)
+# Of a sample every third residue is scored, of a reference every second one can be its partner.
+QUERY_STRIDE = 3
+REFERENCE_STRIDE = 2
+# Samples whose distances are held in memory at once, and windows whose distances are.
+QUERY_BATCH = 32
+WINDOW_BATCH = 20_000
+
+
+class Neighbour(NamedTuple):
+    """The reference chain that a sample resembles most."""
+
+    index: int
+    tm_score: float
+
+
+class _Windows(NamedTuple):
+    """Stretches of the references: first residue in the joined trace, length in residues, and which chain it is of."""
+
+    start: NDArray[np.integer]
+    length: NDArray[np.integer]
+    owner: NDArray[np.integer]
+
+
+class ChainIndex:
+    """CA traces of reference chains, laid out for the search.
+
+    Parameters
+    ----------
+    traces : iterable of ndarray, shape (residues, 3)
+        CA positions in Angstrom; at least one chain.
+    """
+
+    def __init__(self, traces: Iterable[NDArray[np.floating]]) -> None:
+        smoothed = [_smooth(trace) for trace in traces]
+        self.lengths = np.array([len(trace) for trace in smoothed])
+        self._starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+        self._trace = np.concatenate(smoothed)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def shortlist(
+        self,
+        samples: Sequence[NDArray[np.floating]],
+        *,
+        count: int,
+        excluded: Sequence[NDArray[np.integer]] | None = None,
+    ) -> list[NDArray[np.integer]]:
+        """Choose the reference chains that are worth an alignment with each sample.
+
+        Parameters
+        ----------
+        samples : sequence of ndarray, shape (residues, 3)
+            CA positions in Angstrom; samples of one length together are searched faster.
+        count : int
+            How many chains to choose for each sample.
+        excluded : sequence of ndarray of int, optional
+            Chains that may not be chosen, for each sample.
+
+        Returns
+        -------
+        list of ndarray of int
+            Indices of chains for each sample, the most promising first; fewer than `count` where the rest is shorter
+            than half of the sample.
+        """
+        lengths = np.array([len(sample) for sample in samples])
+        chosen: dict[int, NDArray[np.integer]] = {}
+        for length in np.unique(lengths).tolist():
+            windows = self._windows(length)
+            members = np.flatnonzero(lengths == length).tolist()
+            for start in range(0, len(members), QUERY_BATCH):
+                batch = members[start : start + QUERY_BATCH]
+                fragments = np.stack([_fragments(_smooth(samples[member])) for member in batch])
+                distances = self._distances(windows, _profile(fragments))
+                for member, fragment, distance in zip(batch, fragments, distances, strict=True):
+                    barred = excluded[member] if excluded is not None else np.empty(0, dtype=np.int64)
+                    candidates, nearest = self._candidates(windows, distance, barred)
+                    scores = self._scores(_smooth(samples[member]), fragment, candidates, windows, nearest)
+                    chosen[member] = candidates[np.argsort(-scores, kind="stable")[:count]]
+        return [chosen[member] for member in range(len(samples))]
+
+    def _windows(self, length: int) -> _Windows:
+        """Lay windows of the length of a fragment along all chains; shorter chains are one window, or none."""
+        width = max(2, round(length * (FRAGMENTS[0][1] - FRAGMENTS[0][0])))
+        step = max(1, round(width * STEP))
+        slack = np.maximum(self.lengths - width, 0)
+        count = np.where(self.lengths >= SHORTEST_WINDOW * width, -(-slack // step) + 1, 0)
+        owner = np.repeat(np.arange(len(self)), count)
+        number = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+        offset = np.minimum(number * step, slack[owner])
+        return _Windows(self._starts[owner] + offset, np.minimum(width, self.lengths[owner]), owner)
+
+    def _distances(self, windows: _Windows, profiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Squared differences of profiles ``[samples, fragments, pairs]`` to each window, ``[..., windows]``."""
+        flat = profiles.reshape(-1, profiles.shape[-1])
+        distances = np.empty((len(flat), len(windows.owner)), dtype=np.float32)
+        for start in range(0, len(windows.owner), WINDOW_BATCH):
+            part = slice(start, start + WINDOW_BATCH)
+            references = _profile(_resample(self._trace, windows.start[part], windows.length[part]))
+            distances[:, part] = np.sum(references**2, axis=-1) - 2 * flat @ references.T
+        distances += np.sum(flat**2, axis=-1)[:, None]
+        return distances.reshape(*profiles.shape[:2], -1)
+
+    def _candidates(
+        self, windows: _Windows, distances: NDArray[np.float32], excluded: NDArray[np.integer]
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """Choose the chains that come first for any fragment, and the nearest window of each ``[chains, fragments]``."""
+        owners, first = np.unique(windows.owner, return_index=True)
+        lowest = np.minimum.reduceat(distances, first, axis=1)
+        lowest[:, np.isin(owners, excluded)] = np.inf
+        rank = np.argsort(np.argsort(lowest, axis=1, kind="stable"), axis=1)
+        count = int(np.clip(SUPERPOSED * len(self), *SUPERPOSED_RANGE))
+        best = np.argsort(rank.min(axis=0), kind="stable")[:count]
+        best = best[np.isfinite(lowest[0, best])]
+        last = np.append(first[1:], len(windows.owner))
+        nearest = [first[b] + np.argmin(distances[:, first[b] : last[b]], axis=1) for b in best.tolist()]
+        return owners[best], np.array(nearest, dtype=np.int64).reshape(len(best), len(distances))
+
+    def _scores(
+        self,
+        sample: NDArray[np.float32],
+        fragments: NDArray[np.float32],
+        candidates: NDArray[np.integer],
+        windows: _Windows,
+        nearest: NDArray[np.integer],
+    ) -> NDArray[np.float32]:
+        """Score the candidates roughly, the better of the two fragments counts."""
+        if not len(candidates):
+            return np.empty(0, dtype=np.float32)
+        scores = np.zeros(len(candidates), dtype=np.float32)
+        # Chains of like length share a batch, so that little of it is padding.
+        order = np.argsort(self.lengths[candidates], kind="stable")
+        for part in np.array_split(order, -(-len(order) // 256)):
+            references = self._padded(candidates[part])
+            for fragment, window in zip(fragments, nearest[part].T, strict=True):
+                matched = _resample(self._trace, windows.start[window], windows.length[window])
+                rough = rough_scores(sample[::QUERY_STRIDE], fragment, references, matched, length=len(sample))
+                scores[part] = np.maximum(scores[part], rough)
+        return scores
+
+    def _padded(self, chains: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the residues of chains, thinned, ``[chains, residues, 3]``; the last one is repeated."""
+        lengths = self.lengths[chains]
+        places = np.arange(0, lengths.max(), REFERENCE_STRIDE)
+        return self._trace[self._starts[chains][:, None] + np.minimum(places, lengths[:, None] - 1)]
+
+
+def nearest_chain(sample: NDArray[np.floating], chains: Sequence[NDArray[np.floating]]) -> Neighbour:
+    """Align a sample with a few chains and return the most similar one.
+
+    Parameters
+    ----------
+    sample : ndarray, shape (residues, 3)
+        CA positions in Angstrom.
+    chains : sequence of ndarray, shape (residues, 3)
+        At least one chain.
+
+    Returns
+    -------
+    Neighbour
+        Its place in `chains`, and the TM-score normalised by the length of the sample.
+    """
+    scores = [tm_score(sample, chain).by_first for chain in chains]
+    best = int(np.argmax(scores))
+    return Neighbour(best, scores[best])
+
+
+def _smooth(trace: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Average each CA with its neighbours (1-2-1), so that the course of the chain counts and not its zigzag."""
+    smoothed = np.array(trace, dtype=np.float32)
+    smoothed[1:-1] = (smoothed[:-2] + 2 * smoothed[1:-1] + smoothed[2:]) / 4
+    return smoothed
+
+
+def _resample(
+    trace: NDArray[np.float32], start: NDArray[np.integer], length: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Place evenly spaced points along stretches of a trace, ``[stretches, POINTS, 3]``."""
+    place = np.linspace(0, 1, POINTS) * (length[:, None] - 1)
+    before = np.floor(place).astype(np.int64)
+    after = np.minimum(before + 1, length[:, None] - 1)
+    share = (place - before)[..., None].astype(np.float32)
+    return trace[start[:, None] + before] * (1 - share) + trace[start[:, None] + after] * share
+
+
+def _fragments(sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Place points along the two stretches of a sample, ``[fragments, POINTS, 3]``."""
+    count = len(sample)
+    width = max(2, round(count * (FRAGMENTS[0][1] - FRAGMENTS[0][0])))
+    start = np.array([round(begin * (count - width) / FRAGMENTS[-1][0]) for begin, _ in FRAGMENTS])
+    return _resample(sample, start, np.full(len(start), width))
+
+
+def _profile(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn points ``[..., POINTS, 3]`` into what is compared of their distances, ``[..., pairs]``."""
+    first, second = np.triu_indices(POINTS, 1)
+    squared = np.sum((points[..., first, :] - points[..., second, :]) ** 2, axis=-1)
+    return np.asarray(1 / (1 + squared / np.float32(DISTANCE_SCALE**2)), dtype=np.float32)
