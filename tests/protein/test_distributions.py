@@ -98,7 +98,7 @@ def test_near_keeps_chains_of_like_length() -> None:
 def test_store_gives_its_natural_chains_only(chains: list[Chain], tmp_path: Path) -> None:
     """Predicted and loose chains of a store are left out, and so are other lengths; none left is an error."""
     length = len(chains[0])
-    columns = {"predicted": [False, True, False], "globular": [True, True, False]}
+    columns = {"predicted": [False, True, False], "globular": [True, True, False], "cluster30": [0, 1, 2]}
     write_store(tmp_path / "store", [chains[0]] * 3, columns=columns)
     store = ChainStore.open(tmp_path / "store")
     measured = Distributions.of_store(store, shortest=length, longest=length)

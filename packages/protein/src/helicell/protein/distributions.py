@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -22,6 +23,7 @@ import numpy as np
 from helicell.core.errors import InputError
 from helicell.core.runs.files import atomic_write
 from helicell.protein.evaluation import geometry
+from helicell.protein.evaluation.building import natural_chains
 from helicell.protein.evaluation.ramachandran import RamachandranMap
 from helicell.protein.evaluation.secondary_structure import assign_secondary_structure
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from helicell.protein.chains.store import ChainStore
     from helicell.protein.structures import Chain
 
-__all__ = ["Distributions", "Histogram", "backbone_angles"]
+__all__ = ["Distributions", "Histogram", "backbone_angles", "longest_like", "shortest_like"]
 
 SHIPPED = "natural_distributions.npz"
 # Chains measured of a store; enough for smooth histograms, few enough for seconds.
@@ -140,9 +142,7 @@ class Distributions:
 
     @classmethod
     def of_store(cls, store: ChainStore, *, shortest: int, longest: int, source: str | None = None) -> Self:
-        """Measure natural chains of a store; at most 2,000, drawn by a fixed seed.
-
-        Chains that the store marks as predicted or as not globular are left out.
+        """Measure natural chains of a store (see `natural_chains`); at most 2,000, drawn by a fixed seed.
 
         Parameters
         ----------
@@ -158,20 +158,17 @@ class Distributions:
         InputError
             If the store holds no such chain.
         """
-        fitting = (store.lengths >= shortest) & (store.lengths <= longest)
-        if "predicted" in store.column_names:
-            fitting &= ~store.column("predicted").astype(bool)
-        if "globular" in store.column_names:
-            fitting &= store.column("globular").astype(bool)
-        if not fitting.any():
+        chains = natural_chains(store)
+        fitting = np.flatnonzero((chains.lengths >= shortest) & (chains.lengths <= longest))
+        if not len(fitting):
             message = (
                 f"the store {store.path} holds no natural chain of {shortest}-{longest} residues; "
                 "give a store with such chains, or leave the reference out"
             )
             raise InputError(message)
-        drawn = np.random.default_rng(SEED).permutation(np.flatnonzero(fitting))[:CHAINS]
+        drawn = np.random.default_rng(SEED).permutation(fitting)[:CHAINS]
         description = f"{len(drawn)} chains of {shortest}-{longest} residues from {source or store.path.name}"
-        return cls.of([store[int(index)] for index in np.sort(drawn)], description=description)
+        return cls.of([chains[int(index)] for index in np.sort(drawn)], description=description)
 
     @classmethod
     def natural(cls) -> Distributions:
@@ -183,8 +180,7 @@ class Distributions:
 
         The histograms, which hardly depend on the length, stay as they are.
         """
-        kept = self.lengths >= np.floor(lengths.min() * (1 - LENGTH_MARGIN))
-        kept &= self.lengths <= np.ceil(lengths.max() * (1 + LENGTH_MARGIN))
+        kept = (self.lengths >= shortest_like(lengths)) & (self.lengths <= longest_like(lengths))
         if not kept.any():
             return self
         single = {name: getattr(self, name)[kept] for name in ("lengths", "rg", "helix", "strand")}
@@ -231,6 +227,16 @@ class Distributions:
             np.savez_compressed(
                 temporary, allow_pickle=False, header=np.array(json.dumps({"description": self.description})), **small
             )
+
+
+def shortest_like(lengths: NDArray[np.integer]) -> int:
+    """Length of the shortest natural chains that are compared with samples of these lengths."""
+    return math.floor(lengths.min() * (1 - LENGTH_MARGIN))
+
+
+def longest_like(lengths: NDArray[np.integer]) -> int:
+    """Length of the longest natural chains that are compared with samples of these lengths."""
+    return math.ceil(lengths.max() * (1 + LENGTH_MARGIN))
 
 
 def backbone_angles(coordinates: Sequence[NDArray[np.floating]]) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

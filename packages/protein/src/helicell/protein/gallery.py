@@ -14,6 +14,8 @@ from helicell.protein.structures import read_backbone, write_backbone
 if TYPE_CHECKING:
     import pandas as pd
 
+    from helicell.protein.results import Results
+
 __all__ = ["best_first", "spread_over_lengths", "structure_viewer"]
 
 #: What makes a sample better than another, in this order; smaller is better.
@@ -52,16 +54,17 @@ FACTS = (
 )
 
 
-def structure_viewer(table: pd.DataFrame, *, count: int) -> Viewer:
+def structure_viewer(results: Results, *, count: int) -> Viewer:
     """Build the viewer of a report.
 
     Parameters
     ----------
-    table : DataFrame
-        A row a sample with the measures of the evaluation and ``path``, the structure file.
-    count : int
+    results
+        Structures and measures.
+    count
         Structures in each gallery.
     """
+    table = results.evaluation.table.assign(path=[str(path) for path in results.paths])
     best = spread_over_lengths(best_first(table), count)
     unpicked = spread_over_lengths(table, count)
     galleries = [

@@ -30,7 +30,7 @@ from helicell.core.reports.blocks import (
 from helicell.core.reports.figures import figure_svg
 from helicell.core.reports.page import Provenance, Report, Section, write_report
 from helicell.protein import plots
-from helicell.protein.distributions import Distributions, backbone_angles
+from helicell.protein.distributions import Distributions, backbone_angles, longest_like, shortest_like
 from helicell.protein.evaluation import geometry
 from helicell.protein.evaluation.measures import MEASURES
 from helicell.protein.evaluation.reference import RadiusLaw
@@ -40,6 +40,7 @@ from helicell.protein.gallery import structure_viewer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+    from helicell.protein.chains.store import ChainStore
     from helicell.protein.evaluation.summary import Summary
     from helicell.protein.results import Results
 
@@ -96,17 +97,39 @@ def write_protein_report(
     results: Results,
     path: str | Path,
     *,
-    natural: Distributions | None = None,
+    reference: ChainStore | None = None,
     title: str = TITLE,
     structures: int = STRUCTURES,
 ) -> Path:
-    """Write the report of a set of backbones; see `build_report` for the parameters.
+    """Write the report of a set of backbones.
+
+    Parameters
+    ----------
+    results
+        Structures and measures, from `helicell.protein.results.read_results`.
+    path
+        The HTML file to write.
+    reference
+        Store of natural chains for the figures; those of the package by default.
+    title
+        Title of the page.
+    structures
+        Structures in each gallery of the viewer.
 
     Returns
     -------
     Path
         The absolute path of the HTML file.
+
+    Raises
+    ------
+    InputError
+        If the store holds no natural chain about as long as the samples.
     """
+    natural = None
+    if reference is not None:
+        lengths = results.evaluation.table["length"].to_numpy()
+        natural = Distributions.of_store(reference, shortest=shortest_like(lengths), longest=longest_like(lengths))
     return write_report(build_report(results, natural=natural, title=title, structures=structures), path)
 
 
@@ -133,33 +156,33 @@ def build_report(
     """
     natural = natural or Distributions.natural()
     law = RadiusLaw.fit(natural.lengths, natural.rg)
-    natural = natural.near(results.table["length"].to_numpy())
+    natural = natural.near(results.evaluation.table["length"].to_numpy())
     sections = [
         Section(
             "At a glance",
-            [_tiles(results.overall), *_warnings(results)],
+            [_tiles(results.evaluation.overall), *_warnings(results)],
             lead="A bar is the samples, all that were given; the mark on it is natural chains of the same lengths.",
             short="Overview",
         ),
         Section(
             "Structures",
-            [structure_viewer(results.table, count=structures), *_archive(results)],
+            [structure_viewer(results, count=structures), *_archive(results)],
             lead="Judge the model by the unpicked samples.",
         ),
         Section("Figures", _figures(results, natural, law), lead=f"Natural chains: {natural.description}."),
         Section(
             "Measures",
-            [_measures(results.overall), *_by_length(results.by_length), _all_samples(results)],
-            lead=f"Natural figures: {results.reference}.",
+            [_measures(results.evaluation.overall), *_by_length(results.evaluation.by_length), _all_samples(results)],
+            lead=f"Natural figures: {results.evaluation.reference}.",
         ),
     ]
     return Report(title, _subtitle(results), sections, _provenance(results))
 
 
 def _subtitle(results: Results) -> str:
-    lengths = np.unique(results.table["length"])
+    lengths = np.unique(results.evaluation.table["length"])
     listed = ", ".join(map(str, lengths)) if len(lengths) <= 8 else f"{lengths[0]} to {lengths[-1]}"
-    return f"{len(results.table)} backbones of {listed} residues, evaluated beside natural chains"
+    return f"{len(results.evaluation.table)} backbones of {listed} residues, evaluated beside natural chains"
 
 
 def _with_structured(values: Mapping[str, float]) -> dict[str, float]:
@@ -186,34 +209,30 @@ def _percent(share: float) -> str:
 
 def _warnings(results: Results) -> list[Block]:
     """A note for files that could not be used."""
-    if not results.unreadable:
+    unreadable = results.evaluation.unreadable
+    if not unreadable:
         return []
-    listed = "; ".join(results.unreadable[:5]) + (" ..." if len(results.unreadable) > 5 else "")
-    return [Note(f"{len(results.unreadable)} files could not be read and are not counted: {listed}", "warning")]
+    some = [f"{file} ({reason})" for file, reason in list(unreadable.items())[:5]]
+    listed = "; ".join(some) + (" ..." if len(unreadable) > len(some) else "")
+    return [Note(f"Not counted, as they could not be read: {len(unreadable)} files: {listed}", "warning")]
 
 
 def _archive(results: Results) -> list[Block]:
     """All structure files as one zip inside the page, unless that makes the page too heavy."""
     buffer = io.BytesIO()
-    names = _archive_names(results.table["path"].tolist())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, path in names.items():
+        for path in results.paths:
             # A fixed date, so that the same results give the same page.
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(path.name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
     if len(buffer.getvalue()) > MOST_ARCHIVE_BYTES:
-        return [Note(f"The {len(names)} structures are too large for this page; they are in the samples' folders.")]
+        return [
+            Note(f"The {len(results.paths)} structures are too large for this page; they are in the samples' folders.")
+        ]
     return [Download("All structures", "backbones.zip", buffer.getvalue(), "application/zip")]
 
 
-def _archive_names(paths: Sequence[str]) -> dict[str, Path]:
-    """File names for an archive: plain where they differ, with their folders where they do not."""
-    files = [Path(path) for path in paths]
-    plain = len({file.name for file in files}) == len(files)
-    return {file.name if plain else f"{file.parent.name}/{file.name}": file for file in files}
-
-
 def _figures(results: Results, natural: Distributions, law: RadiusLaw) -> list[Block]:
-    table, means, real = results.table, results.overall.means, results.overall.natural
+    table, means, real = results.evaluation.table, results.evaluation.overall.means, results.evaluation.overall.natural
     measured = Distributions.of(results.chains, description="samples")
     phi, psi = backbone_angles([np.asarray(chain.coordinates, dtype=np.float64) for chain in results.chains])
     panels = [
@@ -307,7 +326,7 @@ def _by_length(summaries: Mapping[str, Summary]) -> list[Block]:
 
 
 def _all_samples(results: Results) -> Collapsible:
-    table = results.table
+    table = results.evaluation.table
     shown = [(name, title, style) for name, title, style in PER_SAMPLE if name in table]
     labels = {measure.name: measure.label for measure in MEASURES}
     columns = [Column("File"), *(Column(title, style, labels.get(name, "")) for name, title, style in shown)]

@@ -28,15 +28,16 @@ def command(
     as_json: console.Json = False,
 ) -> None:
     """Write a report: tables, figures and a 3D viewer in one self-contained HTML file."""
+    from helicell.protein.chains.store import ChainStore
     from helicell.protein.report import write_protein_report
-    from helicell.protein.results import natural_distributions, read_results
+    from helicell.protein.results import read_results
 
     console.start_logging(quiet=quiet)
     results = read_results(folders, metrics)
-    natural = natural_distributions(results, reference) if reference else None
-    path = write_protein_report(results, out, natural=natural, title=title, structures=structures)
+    store = ChainStore.open(reference) if reference else None
+    path = write_protein_report(results, out, reference=store, title=title, structures=structures)
     if as_json:
-        console.print_json({"report": str(path), "samples": len(results.table)})
+        console.print_json({"report": str(path), "samples": len(results.paths)})
     else:
         typer.echo(path)
 
