@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,7 @@ def check_points(name: str, x: Tensor) -> None:
         message = f"{name} has the shape {list(x.shape)}, expected [batch, ...] with at least one point"
         raise InputError(message)
     # One sum tells in most cases; an overflow of it is looked into.
-    if not x.sum().isfinite() and not x.isfinite().all():
+    if not math.isfinite(float(x.detach().sum())) and not x.isfinite().all():
         message = f"{name} holds {int((~x.isfinite()).sum())} numbers that are not finite; remove or replace them"
         raise InputError(message)
 
@@ -39,10 +41,10 @@ def check_times(t: Tensor, x: Point) -> None:
     if t.ndim > 1 or (t.ndim == 1 and t.shape[0] != batch):
         message = f"the times have the shape {list(t.shape)}, expected [] or [{batch}], one for each point"
         raise InputError(message)
-    low, high = torch.aminmax(t)
+    low, high = (float(end) for end in torch.aminmax(t.detach()))
     # Written so that a time that is not a number fails too.
     if not (low >= 0 and high <= 1):
-        message = f"the times reach from {float(low):g} to {float(high):g}, expected times in [0, 1]"
+        message = f"the times reach from {low:g} to {high:g}, expected times in [0, 1]"
         raise InputError(message)
 
 

@@ -42,7 +42,13 @@ class Affine(Coefficient):
     slope: float
 
     def value(self, t: Tensor) -> Tensor | float:
-        return self.intercept + self.slope * t if self.slope else self.intercept
+        if not self.slope:
+            return self.intercept
+        # The two slopes that nearly all paths have take one operation, or none.
+        if self.slope == -1:
+            return self.intercept - t
+        scaled = t if self.slope == 1 else self.slope * t
+        return self.intercept + scaled if self.intercept else scaled
 
     def derivative(self, t: Tensor) -> Tensor | float:
         return self.slope

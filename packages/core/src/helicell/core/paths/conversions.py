@@ -107,10 +107,10 @@ def regression_target(sample: PathSample, kind: str, *, path: Interpolant) -> Te
     InputError
         If the path has no such target: score and denoiser need noise, or a Gaussian source.
     """
-    _check_kinds([kind])
     simple = {"velocity": sample.dx_t, "x_0": sample.x_0, "x_1": sample.x_1}
     if kind in simple:
         return simple[kind]  # type: ignore[return-value]
+    _check_kinds([kind])
     if sample.z is not None:
         if kind == "denoiser":
             return sample.z  # type: ignore[return-value]

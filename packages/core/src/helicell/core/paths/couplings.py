@@ -141,11 +141,12 @@ class WithinLabels(Coupling):
 
 def batch_sizes(x_0: Point, x_1: Point) -> tuple[int, int]:
     """Return how many points two batches hold, at least one each."""
-    sizes = tuple(as_tensors(x)[0].shape[0] if as_tensors(x)[0].ndim else 0 for x in (x_0, x_1))
-    if 0 in sizes:
-        message = f"there are {sizes[0]} x_0 and {sizes[1]} x_1; give tensors [batch, ...] with one point or more"
+    first, last = as_tensors(x_0)[0].shape, as_tensors(x_1)[0].shape
+    sources, targets = first[0] if first else 0, last[0] if last else 0
+    if not sources or not targets:
+        message = f"there are {sources} x_0 and {targets} x_1; give tensors [batch, ...] with one point or more"
         raise InputError(message)
-    return sizes[0], sizes[1]
+    return sources, targets
 
 
 def take(x: Point, rows: Tensor) -> Point:

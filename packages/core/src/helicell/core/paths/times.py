@@ -42,7 +42,7 @@ class TimeDensity(ABC):
         u = torch.rand(count, generator=generator, device=device)  # type: ignore[call-overload]
         if stratified:
             order = torch.randperm(count, generator=generator, device=device)  # type: ignore[call-overload]
-            u = (order + u) / count
+            u = (order + u).div_(count)
         return self.inverse(u).clamp(0, 1)
 
 

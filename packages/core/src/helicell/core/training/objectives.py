@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from helicell.core.errors import InputError
 from helicell.core.paths import Coupling, GeodesicPath, GivenPairs, Interpolant, PathSample, TimeDensity, UniformTimes
-from helicell.core.paths.checks import gaussian_like
+from helicell.core.paths.checks import check_ends, gaussian_like
 from helicell.core.paths.conversions import regression_target
 from helicell.core.paths.couplings import batch_sizes
 from helicell.core.spaces import Point
@@ -181,13 +181,14 @@ class FlowObjective(nn.Module):
         if isinstance(self.path, GeodesicPath):
             loss = self._compare(self.path.sample(x_0, x_1, t), condition)
         else:
-            sample = self.path.sample(x_0, x_1, t, generator=generator)  # type: ignore[arg-type]
+            check_ends(x_0, x_1)
+            sample = self.path.at(x_0, x_1, t, generator=generator)  # type: ignore[arg-type]
             loss = self._compare(sample, condition)
             if self.antithetic:
                 loss = 0.5 * (loss + self._compare(self.path.mirrored(sample), condition))
         if self.weight is not None:
             loss = self.weight(t) * loss
-        return {"loss": loss.mean()}
+        return {"loss": loss.mean() if loss.ndim else loss}
 
     def _coupled(self, batch: FlowBatch, generator: torch.Generator | None) -> tuple[Point, Point, Tensor | None]:
         x_0 = batch.x_0 if batch.x_0 is not None else self.source(batch.x_1, generator)
@@ -203,13 +204,21 @@ class FlowObjective(nn.Module):
         return x_0, x_1, condition
 
     def _compare(self, sample: PathSample, condition: Tensor | None) -> Tensor:
-        """Return the loss of each example, shape [batch]."""
+        """Return the loss of each example, shape [batch], or their mean, shape [], where that is one operation."""
         extra = () if condition is None else (condition,)
         predicted = self.network(sample.x_t, sample.t, *extra)
         if isinstance(self.path, GeodesicPath):
             return self._compare_on_space(predicted, sample)
-        error = predicted - regression_target(sample, self.predict, path=self.path)
-        return self.loss((error * error).flatten(1).sum(dim=1), error[0].numel())
+        target = regression_target(sample, self.predict, path=self.path)
+        if predicted.shape != target.shape:
+            message = (
+                f"the network returned the shape {list(predicted.shape)}, expected that of x, {list(target.shape)}"
+            )
+            raise InputError(message)
+        if self.weight is None and isinstance(self.loss, SquaredError):
+            return nn.functional.mse_loss(predicted, target)  # one operation forward and one backward
+        error = predicted - target
+        return self.loss(error.square().flatten(1).sum(dim=1), error[0].numel())
 
     def _compare_on_space(self, predicted: Point, sample: PathSample) -> Tensor:
         space = self.path.space  # type: ignore[union-attr]
