@@ -111,7 +111,7 @@ def test_options_reach_the_commands(plan: Callable[..., str], tmp_path: Path) ->
     (sample,), (evaluate,), (report,) = (commands(text, name) for name in ("sample", "evaluate", "report"))
     assert "--model 'my model.safetensors' " in sample
     assert "--steps=9 --batch-size=3 --out out/samples/shard_1_of_1" in sample
-    assert "--reference=store --out out/metrics.json" in evaluate
+    assert "--reference=store --workers 1 --out out/metrics.json" in evaluate
     assert """--title 'Bob'"'"'s'""" in report
 
 

@@ -22,4 +22,5 @@ rule evaluate:
     params:
         reference=reference_option,
     shell:
-        "helicell protein evaluate {input.samples:q} {params.reference:q} --out {output.metrics:q} > {log:q} 2>&1"
+        "helicell protein evaluate {input.samples:q} {params.reference:q} --workers {threads} --out {output.metrics:q}"
+        " > {log:q} 2>&1"

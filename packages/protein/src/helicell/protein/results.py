@@ -71,7 +71,9 @@ def read_results(folders: Sequence[str | Path], metrics: str | Path) -> Results:
     # By name is the order of generation, whatever the order of the folders.
     evaluation = replace(evaluation, table=evaluation.table.sort_values("file", ignore_index=True))
     places = [Path(folder) for folder in folders]
-    files = {path.stem: path for folder in places for path in structure_files(folder)}
+    paths = [path for folder in places for path in structure_files(folder)]
+    # The command line calls a sample by its file, Python by its chain, which is the file without its suffix.
+    files = {path.stem: path for path in paths} | {path.name: path for path in paths}
     names = [str(name) for name in evaluation.table["file"]]
     missing = [name for name in names if name not in files]
     if missing:

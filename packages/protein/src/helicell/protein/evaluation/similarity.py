@@ -118,6 +118,12 @@ def mean_pairwise(matrix: NDArray[np.floating]) -> float:
     return float(np.sum(matrix) - np.trace(matrix)) / (count * (count - 1)) if count > 1 else float("nan")
 
 
+def mean_to_others(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Mean score of each chain with all others of a matrix, ``[chains]``; NaN for a chain that is alone."""
+    count = len(matrix)
+    return (matrix.sum(axis=1) - np.diag(matrix)) / (count - 1) if count > 1 else np.full(count, np.nan)
+
+
 def count_clusters(matrix: NDArray[np.floating], *, threshold: float = SAME_FOLD) -> int:
     """Count the folds in a matrix of scores.
 
