@@ -133,20 +133,23 @@ def score_share(path: Interpolant, t: Tensor) -> Tensor:
 def _weights(path: Interpolant, t: Tensor, *, known: list[str], to: str) -> tuple[Tensor, ...]:
     """Return the weights of x_t and of the known quantities, each of the shape of t, that make up the wanted one."""
     _check_kinds([to, *known])
-    rows = _rows(path, t.detach().reshape(-1).double())
+    times = t.detach().reshape(-1).double()
+    if len(times) > 1 and (times == times[0]).all():
+        times = times[:1]  # samplers give every point the same time, and one solution serves them all
+    rows = _rows(path, times)
     matrix = torch.stack([rows["x_t"], *(rows[kind] for kind in known)], dim=1)
     wanted = rows[to]
     weights = (wanted[:, None] @ torch.linalg.pinv(matrix, rtol=1e-12)).squeeze(1)
     missing = ((weights[:, None] @ matrix).squeeze(1) - wanted).abs().amax(dim=1)
     undetermined = ~(missing <= TOLERANCE * wanted.abs().amax(dim=1).clamp_min(1))
     if undetermined.any():
-        when = float(t.reshape(-1)[undetermined.nonzero()[0, 0]])
+        when = float(times[undetermined.nonzero()[0, 0]])
         message = (
             f"the {to} does not follow from x_t and {' and '.join(known)} at t = {when:g} on this path; "
             "keep away from the ends, give another quantity as `also`, or train a field for it"
         )
         raise InputError(message)
-    return tuple(weights[:, k].reshape(t.shape) for k in range(weights.shape[1]))
+    return tuple(weights[:, k].expand(t.numel()).reshape(t.shape) for k in range(weights.shape[1]))
 
 
 def _rows(path: Interpolant, t: Tensor) -> dict[str, Tensor]:
