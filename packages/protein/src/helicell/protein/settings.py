@@ -28,9 +28,9 @@ class LossWeights(Settings):
     translation: float = Field(1.0, ge=0, description="velocity of the translations")
     rotation: float = Field(1.0, ge=0, description="velocity of the rotations")
     blocks: float = Field(0.25, ge=0, description="both, for the predictions after all blocks but the last")
-    local: float = Field(0.5, ge=0, description="distances between atoms of residues up to four apart")
-    fold: float = Field(0.5, ge=0, description="distances between CA atoms")
-    clash: float = Field(0.5, ge=0, description="overlapping atoms of the predicted backbone")
+    local: float = Field(1.0, ge=0, description="distances between atoms of residues up to four apart")
+    fold: float = Field(1.0, ge=0, description="distances between CA atoms")
+    clash: float = Field(5.0, ge=0, description="overlapping atoms of the predicted backbone")
 
 
 class ObjectiveSettings(Settings):
@@ -40,11 +40,11 @@ class ObjectiveSettings(Settings):
     rotation_exponents: tuple[float, float] = Field(
         (1.0, 4.0), description="least and greatest exponent p of the rotations' schedule 1 - (1 - t)^p"
     )
-    uniform_time_share: float = Field(0.5, ge=0, le=1, description="share of uniformly drawn times")
+    uniform_time_share: float = Field(0.75, ge=0, le=1, description="share of uniformly drawn times")
     late_time_exponent: float = Field(1.0, ge=0, description="the other times have a density proportional to t^this")
     least_noise: float = Field(0.05, gt=0, lt=1, description="errors are divided by 1 - t, at least this")
     self_conditioning: float = Field(0.5, ge=0, le=1, description="share of steps with a first prediction fed back")
-    structure_from: float = Field(0.25, ge=0, lt=1, description="time from which the predicted structure itself counts")
+    structure_from: float = Field(0.15, ge=0, lt=1, description="time from which the predicted structure itself counts")
     weights: LossWeights = LossWeights()
 
 
