@@ -64,6 +64,8 @@ TILES = (
     ("pairwise_tm", "TM-score between samples", False),
     ("novelty_tm", "TM-score to nearest natural", False),
 )
+# What stands in place of a natural figure where there is none.
+NO_NATURAL = {"novelty_tm": f"below {SAME_FOLD} mostly a new fold"}
 # What the table by length shows, with short titles.
 BY_LENGTH = (
     ("ca_ca_valid", "Cα–Cα"),
@@ -198,7 +200,7 @@ def _tiles(summary: Summary) -> Tiles:
         if name not in means:
             continue
         shown = _percent if is_share else "{:.2f}".format
-        detail = f"natural {shown(natural[name])}" if name in natural else ""
+        detail = f"natural {shown(natural[name])}" if name in natural else NO_NATURAL.get(name, "")
         tiles.append(Tile(label, shown(means[name]), detail, means[name], natural.get(name)))
     return Tiles(tiles)
 
