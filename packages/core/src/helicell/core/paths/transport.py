@@ -3,7 +3,7 @@
 | coupling | plan | solver |
 | --- | --- | --- |
 | `ExactTransport` | least total cost | for equal sizes the permutation, by `statistics.assignment`; else POT |
-| `SinkhornTransport` | least cost less regularisation times entropy | Sinkhorn's, on logarithms |
+| `SinkhornTransport` | least cost less regularisation times entropy | Sinkhorn's, stabilised |
 | `UnbalancedTransport` | the same, with marginals kept only softly | the same, damped |
 | `PartialTransport` | only a share of the mass is moved, the cheapest | POT |
 
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 LOW_DIMENSION = 10
 # Sinkhorn's iterations end when no potential changes by more than this share of the regularisation.
 CONVERGED = 1e-6
+# Scalings are taken into the kernel when they exceed e to this power.
+FAR = 50.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,26 +232,36 @@ def entropic_plan(
     marginal_weight
         Weight of the divergence of the plan's marginals from the given ones; they are kept exactly unless given.
     iterations
-        At most so many rounds of Sinkhorn's algorithm, which runs on the logarithms of the scalings.
+        At most so many rounds of Sinkhorn's algorithm.
+
+    Notes
+    -----
+    A round is two matrix-vector products with a kernel that has the potentials of an earlier round in it. It is made
+    anew when they have moved far, so that no number leaves its range, however small the regularisation.
 
     References
     ----------
-    Chizat and others, Scaling algorithms for unbalanced transport problems, arXiv 1607.05816, algorithm 1.
+    Chizat and others, Scaling algorithms for unbalanced transport problems, arXiv 1607.05816, algorithms 1 and 2.
     """
     damping = 1.0 if marginal_weight is None else marginal_weight / (marginal_weight + regularisation)
-    scaled = cost.detach().double() / -regularisation
-    rows, columns = cost.shape
-    f, g = scaled.new_zeros(rows), scaled.new_zeros(columns)
+    scaled = cost.detach().double() / regularisation
+    row_size, column_size = math.log(scaled.shape[1]), math.log(scaled.shape[0])
+    # Every row and column of the first kernel has an entry of 1.
+    f = f_0 = scaled.amin(dim=1)
+    g = g_0 = (scaled - f[:, None]).amin(dim=0)
+    kernel = (f_0[:, None] + g_0 - scaled).exp_()
     for _ in range(iterations):
         before = f
-        f = -damping * (torch.logsumexp(scaled + g, dim=1) - math.log(columns))
-        g = -damping * (torch.logsumexp(scaled + f[:, None], dim=0) - math.log(rows))
-        change = float((f - before).abs().max())
-        if change < CONVERGED:
+        f = damping * (f_0 + row_size - (kernel @ (g - g_0).exp()).log())
+        g = damping * (g_0 + column_size - (kernel.T @ (f - f_0).exp()).log())
+        if float((f - before).abs().max()) < CONVERGED:
             break
+        if float(torch.maximum((f - f_0).abs().max(), (g - g_0).abs().max())) > FAR:
+            f_0, g_0 = f, g
+            kernel = (f_0[:, None] + g_0 - scaled).exp_()
     else:
         logger.warning("Sinkhorn has not converged after %d iterations; raise the regularisation", iterations)
-    return (scaled + f[:, None] + g).exp() / (rows * columns)
+    return (f[:, None] + g - scaled).exp_() / scaled.numel()
 
 
 def sample_plan(plan: Tensor, count: int, *, generator: torch.Generator | None = None) -> Pairs:
