@@ -63,7 +63,10 @@ TILES = (
     ("rg_within_20", "Rg within 20 % of natural", True),
     ("pairwise_tm", "TM-score between samples", False),
     ("novelty_tm", "TM-score to nearest natural", False),
+    ("omega_planar", "Planar peptide groups", True),
 )
+# The first eight that were measured are shown: two full rows.
+MOST_TILES = 8
 # What stands in place of a natural figure where there is none.
 NO_NATURAL = {"novelty_tm": f"below {SAME_FOLD} mostly a new fold"}
 # What the table by length shows, with short titles.
@@ -202,7 +205,7 @@ def _tiles(summary: Summary) -> Tiles:
         shown = _percent if is_share else "{:.2f}".format
         detail = f"natural {shown(natural[name])}" if name in natural else NO_NATURAL.get(name, "")
         tiles.append(Tile(label, shown(means[name]), detail, means[name], natural.get(name)))
-    return Tiles(tiles)
+    return Tiles(tiles[:MOST_TILES])
 
 
 def _percent(share: float) -> str:
