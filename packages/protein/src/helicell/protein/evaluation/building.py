@@ -1,13 +1,14 @@
-"""Making a reference profile from a store of chains.
+"""Measuring real chains, with the code that measures samples, to get the figures that stand beside them.
 
 The profile inside the package was made, from a store of all the chains that the data of the project hold, by::
 
-    python -m helicell.protein.evaluation.building STORE src/helicell/protein/evaluation/reference_profile.npz
+    python -m helicell.protein.evaluation.building STORE OUT.npz
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,102 +17,177 @@ from helicell.core.errors import InputError
 from helicell.protein.chains.store import ChainStore
 from helicell.protein.evaluation import geometry
 from helicell.protein.evaluation.measures import measure_chain
-from helicell.protein.evaluation.parallel import ordered_map
+from helicell.protein.evaluation.neighbours import search
 from helicell.protein.evaluation.ramachandran import RamachandranMap
 from helicell.protein.evaluation.reference import RadiusLaw, ReferenceProfile
-from helicell.protein.evaluation.similarity import tm_score
+from helicell.protein.evaluation.similarity import count_clusters, mean_pairwise, tm_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
     from helicell.protein.structures import Chain
 
 # Lengths at which a profile gives its figures, and how far from them a chain may be to count, in residues.
 LENGTHS = np.arange(40, 301, 20)
 REACH = 10
-# Chains measured at each length, and pairs of them aligned: means then stand to about one percent.
+# Chains measured at each length: means then stand to about one percent. Fewer than the least are no basis for a mean.
 CHAINS_PER_LENGTH = 400
-PAIRS_PER_LENGTH = 60
+LEAST_CHAINS = 20
+# Of these, the chains that are compared with each other (as many as of the samples), and with all others.
+COMPARED_PER_LENGTH = 24
+NOVELTY_PER_LENGTH = 16
 
 
 def natural_chains(store: ChainStore) -> ChainStore:
     """Return the chains that stand for nature: globular and experimental, one of each cluster.
+
+    What the store does not know of its chains (it may lack the columns) is not asked of them.
 
     Raises
     ------
     InputError
         If there are none.
     """
-    keep = store.column("globular").astype(bool) & ~store.column("predicted").astype(bool)
+    keep = np.ones(len(store), dtype=bool)
+    if "globular" in store.column_names:
+        keep &= store.column("globular").astype(bool)
+    if "predicted" in store.column_names:
+        keep &= ~store.column("predicted").astype(bool)
     if not keep.any():
         message = f"{store.path} holds no globular experimental chain; import more chains"
         raise InputError(message)
     chosen = store.select(keep)
+    if "cluster30" not in store.column_names:
+        return chosen
     _, first = np.unique(chosen.column("cluster30"), return_index=True)
     return chosen.select(np.sort(first))
 
 
 def build_profile(
-    store: ChainStore, *, seed: int = 0, advance: Callable[[int], None] = lambda _: None
+    store: ChainStore, *, seed: int = 0, workers: int = 1, advance: Callable[[int], None] = lambda _: None
 ) -> ReferenceProfile:
-    """Measure real chains.
+    """Make a whole profile: the map of phi and psi, the law of the radius, and the figures.
 
     Parameters
     ----------
     store : ChainStore
-        Chains with the columns `globular`, `predicted` and `cluster30`.
+        Some thousand chains; the columns `globular`, `predicted` and `cluster30` say which stand for nature.
     seed : int
         For the choice of chains where a length has more than are needed.
+    workers : int
+        Processes for the alignments; the result does not depend on it.
     advance : callable
         Told the number of lengths just done.
 
     Raises
     ------
     InputError
-        If the store holds no chain that stands for nature.
+        If the store holds no chain that stands for nature, or too few of each length.
     """
     chains = natural_chains(store)
-    rng = np.random.default_rng(seed)
-    chosen = [_near(chains, length, rng=rng) for length in LENGTHS.tolist()]
-    known = [(length, group) for length, group in zip(LENGTHS.tolist(), chosen, strict=True) if group]
-    everything = [chain for _, group in known for chain in group]
-    angles = np.concatenate([geometry.backbone_dihedrals(chain.coordinates) for chain in everything])
-    ramachandran = RamachandranMap.from_angles(angles[:, 0], angles[:, 1])
-    radii = np.array([geometry.radius_of_gyration(chain.coordinates[:, geometry.CA]) for chain in everything])
-    law = RadiusLaw.fit(np.array([len(chain.sequence) for chain in everything]), radii)
-    rows = []
-    for _, group in known:
-        rows.append(_means(group, ramachandran, law, rng=rng))
-        advance(1)
-    measures = {name: np.array([row.get(name, np.nan) for row in rows]) for name in rows[0]}
-    description = f"{len(everything)} globular experimental chains of {known[0][0]} to {known[-1][0]} residues"
-    return ReferenceProfile(
-        description, len(everything), law, ramachandran, np.array([length for length, _ in known]), measures
+    angles = np.concatenate([geometry.backbone_dihedrals(chain.coordinates) for chain in chains])
+    radii = np.array([geometry.radius_of_gyration(chain.coordinates[:, geometry.CA]) for chain in chains])
+    profile = ReferenceProfile(
+        description="",
+        chains=0,
+        radius_law=RadiusLaw.fit(chains.lengths, radii),
+        ramachandran=RamachandranMap.from_angles(angles[:, 0], angles[:, 1]),
+        lengths=LENGTHS,
+        measures={},
+    )
+    return measure_natural(
+        profile, store, LENGTHS, seed=seed, novelty=NOVELTY_PER_LENGTH, workers=workers, advance=advance
     )
 
 
-def _near(chains: ChainStore, length: int, *, rng: np.random.Generator) -> list[Chain]:
-    members = np.flatnonzero(np.abs(chains.lengths - length) <= REACH)
-    chosen = np.sort(rng.permutation(members)[:CHAINS_PER_LENGTH])
-    return [chains[int(member)] for member in chosen]
+def measure_natural(
+    profile: ReferenceProfile,
+    store: ChainStore,
+    lengths: NDArray[np.integer],
+    *,
+    seed: int = 0,
+    novelty: int = 0,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda _: None,
+) -> ReferenceProfile:
+    """Give a profile the figures of the chains of a store; its map and its law stay.
+
+    Parameters
+    ----------
+    profile : ReferenceProfile
+        Whose map and law the chains are measured against.
+    store : ChainStore
+        The chains.
+    lengths : ndarray of int
+        Lengths at which to measure; those with fewer than twenty chains within ten residues are left out.
+    seed : int
+        For the choice of chains where a length has more than are needed.
+    novelty : int
+        Chains of each length whose nearest neighbour in another cluster is sought; this takes about a second for each.
+    workers : int
+        Processes for the alignments.
+    advance : callable
+        Told the number of lengths just done.
+
+    Raises
+    ------
+    InputError
+        If no length has enough chains.
+    """
+    chains = natural_chains(store)
+    rng = np.random.default_rng(seed)
+    rows: dict[int, dict[str, float]] = {}
+    measured: set[int] = set()
+    for length in lengths.tolist():
+        members = rng.permutation(np.flatnonzero(np.abs(chains.lengths - length) <= REACH))[:CHAINS_PER_LENGTH]
+        if len(members) >= LEAST_CHAINS:
+            rows[length] = {
+                **_single([chains[int(member)] for member in members], profile),
+                **_variety([chains[int(member)] for member in members[:COMPARED_PER_LENGTH]], workers=workers),
+                **_novelty(chains, members[:novelty], workers=workers),
+            }
+            measured.update(members.tolist())
+        advance(1)
+    if not rows:
+        message = (
+            f"{store.path} holds fewer than {LEAST_CHAINS} natural chains of any length asked for; import more chains"
+        )
+        raise InputError(message)
+    names = {name: None for row in rows.values() for name in row}
+    return replace(
+        profile,
+        description=f"{len(measured)} natural chains of {min(rows) - REACH} to {max(rows) + REACH} residues",
+        chains=len(measured),
+        lengths=np.array(list(rows)),
+        measures={name: np.array([row.get(name, np.nan) for row in rows.values()]) for name in names},
+    )
 
 
-def _means(
-    group: list[Chain], ramachandran: RamachandranMap, law: RadiusLaw, *, rng: np.random.Generator
-) -> dict[str, float]:
+def _single(group: Sequence[Chain], profile: ReferenceProfile) -> dict[str, float]:
+    """Mean of what each chain tells by itself."""
     rows = [
-        measure_chain(chain, ramachandran=ramachandran, natural_rg=law.mean(len(chain.sequence))) for chain in group
+        measure_chain(
+            chain, ramachandran=profile.ramachandran, natural_rg=profile.radius_law.mean(len(chain.coordinates))
+        )
+        for chain in group
     ]
-    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "length"}
-    if len(group) > 1:
-        pairs = [rng.choice(len(group), 2, replace=False) for _ in range(PAIRS_PER_LENGTH)]
-        traces = [(group[i].coordinates[:, geometry.CA], group[j].coordinates[:, geometry.CA]) for i, j in pairs]
-        means["pairwise_tm"] = float(np.mean(list(ordered_map(_pair_score, traces))))
-    return means
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "length"}
 
 
-def _pair_score(pair: tuple[np.ndarray, np.ndarray]) -> float:
-    return sum(tm_score(*pair)) / 2
+def _variety(group: Sequence[Chain], *, workers: int) -> dict[str, float]:
+    matrix = tm_matrix([chain.coordinates[:, geometry.CA] for chain in group], workers=workers)
+    return {"pairwise_tm": mean_pairwise(matrix), "cluster_fraction": count_clusters(matrix) / len(matrix)}
+
+
+def _novelty(chains: ChainStore, members: NDArray[np.integer], *, workers: int) -> dict[str, float]:
+    """Mean TM-score of chains to their nearest neighbours, of which none is of their own cluster."""
+    if not len(members):
+        return {}
+    traces = [chains[int(member)].coordinates[:, geometry.CA] for member in members]
+    nearest = search(traces, chains, excluded=[np.array([member]) for member in members], workers=workers)
+    return {"novelty_tm": float(np.mean([neighbour.tm_score for neighbour in nearest]))}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,10 +14,10 @@ import numpy as np
 from helicell.core.errors import InputError
 from helicell.core.runs.files import atomic_write, write_json
 from helicell.protein.chains.store import ChainStore
-from helicell.protein.evaluation.building import build_profile, natural_chains
+from helicell.protein.evaluation.building import REACH, measure_natural
 from helicell.protein.evaluation.geometry import CA
 from helicell.protein.evaluation.measures import measure_chain
-from helicell.protein.evaluation.neighbours import ChainIndex, nearest_chain
+from helicell.protein.evaluation.neighbours import search
 from helicell.protein.evaluation.reference import ReferenceProfile
 from helicell.protein.evaluation.similarity import mean_to_others, tm_matrix
 from helicell.protein.evaluation.summary import Summary, group_by_length, summarise
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
     from helicell.protein.structures import Chain
 
+log = logging.getLogger(__name__)
+
 # Samples of one length that are compared with each other: 24 give 276 alignments.
 COMPARED_PER_LENGTH = 24
-# Reference chains that are aligned with each sample, out of those that the search puts first.
-ALIGNED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def evaluate(
         message = "there is no backbone to evaluate"
         raise InputError(message)
     rng = np.random.default_rng(seed)
-    profile = _profile(reference)
+    profile = _profile(reference, samples, workers=workers)
     rows: list[dict[str, Any]] = []
     for name, chain in zip(names or [chain.name for chain in samples], samples, strict=True):
         natural_rg = profile.radius_law.mean(len(chain.coordinates))
@@ -157,7 +158,7 @@ def evaluate(
         advance(1)
     table = pd.DataFrame(rows)
     if isinstance(reference, ChainStore):
-        table["novelty_tm"], table["nearest"] = _novelty(samples, reference, advance=advance)
+        table["novelty_tm"], table["nearest"] = _novelty(samples, reference, workers=workers, advance=advance)
     # Of each sample, the mean over those it is compared with; samples that are not compared have none.
     table["pairwise_tm"] = np.nan
     by_length, matrices = {}, []
@@ -170,26 +171,40 @@ def evaluate(
     return Evaluation(table, overall, by_length, profile.description, unreadable or {})
 
 
-def _profile(reference: ChainStore | ReferenceProfile | None) -> ReferenceProfile:
-    if isinstance(reference, ChainStore):
-        return build_profile(reference)
-    return reference if reference is not None else ReferenceProfile.shipped()
+def _profile(
+    reference: ChainStore | ReferenceProfile | None, samples: Sequence[Chain], *, workers: int
+) -> ReferenceProfile:
+    """Return the natural figures: as given, those in the package, or those of a store's chains of like lengths."""
+    if isinstance(reference, ReferenceProfile):
+        return reference
+    shipped = ReferenceProfile.shipped()
+    if reference is None:
+        return shipped
+    lengths = np.unique([round(len(sample.coordinates) / REACH) * REACH for sample in samples])
+    try:
+        own = measure_natural(shipped, reference, lengths, workers=workers)
+    except InputError as error:
+        log.warning("%s; natural figures are those in the package", error)
+        return shipped
+    # What was not measured on the store stays as it is in the package.
+    kept = [shipped.natural(length) for length in own.lengths.tolist()]
+    rest = {
+        name: np.array([figures[name] for figures in kept]) for name in shipped.measures if name not in own.measures
+    }
+    return replace(own, measures={**own.measures, **rest})
 
 
 def _novelty(
-    samples: Sequence[Chain], store: ChainStore, *, advance: Callable[[int], None]
+    samples: Sequence[Chain], store: ChainStore, *, workers: int, advance: Callable[[int], None]
 ) -> tuple[list[float], list[str]]:
-    """Return the TM-score to the nearest natural chain, normalised by the sample's length, and that chain's name."""
-    chains = natural_chains(store)
-    index = ChainIndex(chain.coordinates[:, CA] for chain in chains)
+    """Return the TM-score to the nearest chain of the store, normalised by the sample's length, and its name."""
     traces = [sample.coordinates[:, CA] for sample in samples]
-    scores, names = [], []
-    for trace, shortlist in zip(traces, index.shortlist(traces, count=ALIGNED), strict=True):
-        nearest = nearest_chain(trace, [chains[int(i)].coordinates[:, CA] for i in shortlist])
-        scores.append(nearest.tm_score)
-        names.append(str(chains.names[shortlist[nearest.index]]))
-        advance(1)
-    return scores, names
+    nearest = search(traces, store, workers=workers, advance=advance)
+    names = store.names
+    return (
+        [neighbour.tm_score for neighbour in nearest],
+        [str(names[neighbour.chain]) if neighbour.chain >= 0 else "" for neighbour in nearest],
+    )
 
 
 def _summary(record: Mapping[str, Any]) -> Summary:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from helicell.core.errors import InputError
 from helicell.core.runs.files import is_partial
+from helicell.protein.evaluation.similarity import SHORTEST
 from helicell.protein.structures import is_structure_file, read_backbone
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ def read_samples(folder: str | Path, *, advance: Callable[[int], None] = lambda 
     unreadable: list[Unreadable] = []
     for path in paths:
         try:
-            chains.append(read_backbone(path))
+            chain = read_backbone(path)
+            if len(chain) < SHORTEST:
+                message = f"{path} holds {len(chain)} residues, too few to be a fold; give {SHORTEST} or more"
+                raise InputError(message)
+            chains.append(chain)
             files.append(path.name)
         except InputError as error:
             unreadable.append(Unreadable(path.name, str(error)))

@@ -3,9 +3,9 @@
 TM-align takes several milliseconds a pair, minutes for one sample against twenty thousand chains. Two cheap steps come
 before it, each of which looks at CA atoms only:
 
-1. Both ends of the sample, 70 % of it each, are compared by their internal distances with windows of every reference
+1. Five overlapping halves of the sample are compared by their internal distances with windows of every reference
    chain, shifted along it. Distances need no superposition, and a domain inside a longer protein is found as well.
-2. The references that come first for either end are superposed on the sample and scored roughly
+2. The references that come first for any half are superposed on the sample, half on window, and scored roughly
    (`helicell.protein.evaluation.superposition`).
 
 What remains is aligned by TM-align. `benchmarks/bench_similarity.py` compares the result with an exhaustive search.
@@ -17,16 +17,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from helicell.protein.evaluation.geometry import CA
+from helicell.protein.evaluation.parallel import ordered_map
 from helicell.protein.evaluation.similarity import tm_score
 from helicell.protein.evaluation.superposition import rough_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-# The stretches of a sample that are looked for, as shares of its length.
-FRAGMENTS = ((0.0, 0.7), (0.3, 1.0))
+    from helicell.protein.structures import Chain
+
+# The stretches of a sample that are looked for: half of it, from these shares of its length on.
+FRAGMENT = 0.5
+FRAGMENT_STARTS = (0.0, 0.125, 0.25, 0.375, 0.5)
 # Points along a stretch; 16 points give 120 distances.
 POINTS = 16
 # Two distances are compared by 1 / (1 + (d / d0)^2), which hardly tells far from farther.
@@ -35,20 +40,22 @@ DISTANCE_SCALE = 12.0
 STEP = 1 / 8
 SHORTEST_WINDOW = 0.7
 # Share of the references that are superposed, and the least and the most.
-SUPERPOSED = 0.1
-SUPERPOSED_RANGE = (200, 2000)
+SUPERPOSED = 0.15
+SUPERPOSED_RANGE = (200, 5000)
 # Of a sample every third residue is scored, of a reference every second one can be its partner.
 QUERY_STRIDE = 3
 REFERENCE_STRIDE = 2
+# Reference chains that are aligned with a sample.
+ALIGNED = 25
 # Samples whose distances are held in memory at once, and windows whose distances are.
 QUERY_BATCH = 32
 WINDOW_BATCH = 20_000
 
 
 class Neighbour(NamedTuple):
-    """The reference chain that a sample resembles most."""
+    """The reference chain that a sample resembles most: which one it is, and the TM-score."""
 
-    index: int
+    chain: int
     tm_score: float
 
 
@@ -99,8 +106,8 @@ class ChainIndex:
         Returns
         -------
         list of ndarray of int
-            Indices of chains for each sample, the most promising first; fewer than `count` where the rest is shorter
-            than half of the sample.
+            Indices of chains for each sample, the most promising first; fewer than `count` where the others are
+            shorter than a third of the sample.
         """
         lengths = np.array([len(sample) for sample in samples])
         chosen: dict[int, NDArray[np.integer]] = {}
@@ -120,7 +127,7 @@ class ChainIndex:
 
     def _windows(self, length: int) -> _Windows:
         """Lay windows of the length of a fragment along all chains; shorter chains are one window, or none."""
-        width = max(2, round(length * (FRAGMENTS[0][1] - FRAGMENTS[0][0])))
+        width = _fragment_width(length)
         step = max(1, round(width * STEP))
         slack = np.maximum(self.lengths - width, 0)
         count = np.where(self.lengths >= SHORTEST_WINDOW * width, -(-slack // step) + 1, 0)
@@ -143,7 +150,7 @@ class ChainIndex:
     def _candidates(
         self, windows: _Windows, distances: NDArray[np.float32], excluded: NDArray[np.integer]
     ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-        """Choose the chains that come first for any fragment, and the nearest window of each ``[chains, fragments]``."""
+        """Choose the chains that come first for any fragment; name the best window of each, ``[chains, fragments]``."""
         owners, first = np.unique(windows.owner, return_index=True)
         lowest = np.minimum.reduceat(distances, first, axis=1)
         lowest[:, np.isin(owners, excluded)] = np.inf
@@ -163,7 +170,7 @@ class ChainIndex:
         windows: _Windows,
         nearest: NDArray[np.integer],
     ) -> NDArray[np.float32]:
-        """Score the candidates roughly, the better of the two fragments counts."""
+        """Score the candidates roughly, the best of the fragments counts."""
         if not len(candidates):
             return np.empty(0, dtype=np.float32)
         scores = np.zeros(len(candidates), dtype=np.float32)
@@ -184,24 +191,56 @@ class ChainIndex:
         return self._trace[self._starts[chains][:, None] + np.minimum(places, lengths[:, None] - 1)]
 
 
-def nearest_chain(sample: NDArray[np.floating], chains: Sequence[NDArray[np.floating]]) -> Neighbour:
-    """Align a sample with a few chains and return the most similar one.
+def search(
+    samples: Sequence[NDArray[np.floating]],
+    chains: Sequence[Chain],
+    *,
+    aligned: int = ALIGNED,
+    excluded: Sequence[NDArray[np.integer]] | None = None,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Neighbour]:
+    """Find the reference chain that each sample resembles most.
 
     Parameters
     ----------
-    sample : ndarray, shape (residues, 3)
+    samples : sequence of ndarray, shape (residues, 3)
         CA positions in Angstrom.
-    chains : sequence of ndarray, shape (residues, 3)
-        At least one chain.
+    chains : sequence of Chain
+        The reference chains, such as a `ChainStore`; at least one.
+    aligned : int
+        Reference chains that are aligned with each sample, out of those that come first.
+    excluded : sequence of ndarray of int, optional
+        Reference chains that do not count, for each sample.
+    workers : int
+        Processes for the alignments; the result does not depend on it.
+    advance : callable
+        Told the number of samples just done.
 
     Returns
     -------
-    Neighbour
-        Its place in `chains`, and the TM-score normalised by the length of the sample.
+    list of Neighbour
+        One for each sample; chain -1 and score 0 where all references are shorter than a third of it.
     """
+    index = ChainIndex(chain.coordinates[:, CA] for chain in chains)
+    shortlists = index.shortlist(samples, count=aligned, excluded=excluded)
+    tasks = [
+        (sample, [chains[int(chain)].coordinates[:, CA] for chain in shortlist])
+        for sample, shortlist in zip(samples, shortlists, strict=True)
+    ]
+    nearest = ordered_map(_nearest, tasks, workers=workers, advance=advance)
+    return [
+        Neighbour(int(shortlist[place]) if place >= 0 else -1, score)
+        for shortlist, (place, score) in zip(shortlists, nearest, strict=True)
+    ]
+
+
+def _nearest(task: tuple[NDArray[np.floating], Sequence[NDArray[np.floating]]]) -> Neighbour:
+    """Align a sample with a few chains; the score is normalised by the length of the sample."""
+    sample, chains = task
     scores = [tm_score(sample, chain).by_first for chain in chains]
-    best = int(np.argmax(scores))
-    return Neighbour(best, scores[best])
+    best = int(np.argmax(scores)) if scores else -1
+    return Neighbour(best, scores[best] if scores else 0.0)
 
 
 def _smooth(trace: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -222,11 +261,14 @@ def _resample(
     return trace[start[:, None] + before] * (1 - share) + trace[start[:, None] + after] * share
 
 
+def _fragment_width(length: int) -> int:
+    return max(2, round(FRAGMENT * length))
+
+
 def _fragments(sample: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Place points along the two stretches of a sample, ``[fragments, POINTS, 3]``."""
-    count = len(sample)
-    width = max(2, round(count * (FRAGMENTS[0][1] - FRAGMENTS[0][0])))
-    start = np.array([round(begin * (count - width) / FRAGMENTS[-1][0]) for begin, _ in FRAGMENTS])
+    """Place points along the stretches of a sample, ``[fragments, POINTS, 3]``."""
+    width = _fragment_width(len(sample))
+    start = np.array([min(round(share * len(sample)), len(sample) - width) for share in FRAGMENT_STARTS])
     return _resample(sample, start, np.full(len(start), width))
 
 

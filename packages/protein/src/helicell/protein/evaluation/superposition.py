@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROUNDS = 3
+ROUNDS = 2
 # Pairs of residues that are held in memory at once.
 BATCH_PAIRS = 2_000_000
 
@@ -145,16 +145,26 @@ def align_in_sequence(
         Reference residue paired with each query residue, or -1.
     """
     sets, rows, columns = similarity.shape
-    total = np.zeros((rows + 1, sets, columns + 1), dtype=similarity.dtype)
+    # The sets go last: what runs along the chains then works on whole rows of them at once.
+    similarity = np.ascontiguousarray(np.moveaxis(similarity, 0, -1))
+    total = np.zeros((rows + 1, columns + 1, sets), dtype=similarity.dtype)
     for row in range(rows):
-        total[row + 1, :, 1:] = np.maximum(total[row, :, 1:], total[row, :, :-1] + similarity[:, row])
-        np.maximum.accumulate(total[row + 1], axis=1, out=total[row + 1])
+        np.maximum(total[row, 1:], total[row, :-1] + similarity[row], out=total[row + 1, 1:])
+        _running_maximum(total[row + 1])
     partner = np.full((sets, rows), -1)
     every, column = np.arange(sets), np.full(sets, columns)
     for row in range(rows - 1, -1, -1):
-        reached = total[row + 1, every, column]
-        paired = reached > total[row, every, column]
-        first = np.argmax(total[row + 1] >= reached[:, None], axis=1)
+        reached = total[row + 1, column, every]
+        paired = reached > total[row, column, every]
+        first = np.argmax(total[row + 1] >= reached, axis=0)
         partner[paired, row] = first[paired] - 1
         column = np.where(paired, first - 1, column)
-    return total[rows, :, columns] / rows, partner
+    return total[rows, columns] / rows, partner
+
+
+def _running_maximum(values: NDArray[np.floating]) -> None:
+    """Replace each row by the greatest so far, in doubling steps: many times faster than `np.maximum.accumulate`."""
+    shift = 1
+    while shift < len(values):
+        np.maximum(values[shift:], values[:-shift], out=values[shift:])
+        shift *= 2
