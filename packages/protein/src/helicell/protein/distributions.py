@@ -12,7 +12,7 @@ import json
 import math
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -198,34 +198,37 @@ class Distributions:
         try:
             with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            edges = {"ca_ca": CA_CA_EDGES, "c_n": C_N_EDGES, "n_ca_c": N_CA_C_EDGES}
             return cls(
-                description=json.loads(str(arrays.pop("header")))["description"],
-                ramachandran=RamachandranMap(arrays.pop("ramachandran")),
-                **{name: Histogram(edges[name], arrays.pop(name)) for name in edges},
-                **arrays,
+                description=json.loads(str(arrays["header"]))["description"],
+                lengths=arrays["lengths"],
+                rg=arrays["rg"],
+                helix=arrays["helix"],
+                strand=arrays["strand"],
+                ca_ca=Histogram(CA_CA_EDGES, arrays["ca_ca"]),
+                c_n=Histogram(C_N_EDGES, arrays["c_n"]),
+                n_ca_c=Histogram(N_CA_C_EDGES, arrays["n_ca_c"]),
+                ramachandran=RamachandranMap(arrays["ramachandran"]),
             )
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             message = f"{path} holds no distributions of this version; make it with python -m {__name__}"
             raise InputError(message) from error
 
     def save(self, path: str | Path) -> None:
         """Write the distributions as a NumPy archive, whole or not at all."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "description"}
-        arrays = {
-            name: value.shares
-            if isinstance(value, Histogram)
-            else value.mass
-            if isinstance(value, RamachandranMap)
-            else value
-            for name, value in values.items()
-        }
-        small = {
-            name: array.astype(np.int16 if array.dtype.kind in "iu" else np.float32) for name, array in arrays.items()
-        }
+        header = json.dumps({"description": self.description})
         with atomic_write(path) as temporary:
             np.savez_compressed(
-                temporary, allow_pickle=False, header=np.array(json.dumps({"description": self.description})), **small
+                temporary,
+                allow_pickle=False,
+                header=np.array(header),
+                lengths=self.lengths.astype(np.int16),
+                rg=self.rg.astype(np.float32),
+                helix=self.helix.astype(np.float32),
+                strand=self.strand.astype(np.float32),
+                ca_ca=self.ca_ca.shares.astype(np.float32),
+                c_n=self.c_n.shares.astype(np.float32),
+                n_ca_c=self.n_ca_c.shares.astype(np.float32),
+                ramachandran=self.ramachandran.mass,
             )
 
 

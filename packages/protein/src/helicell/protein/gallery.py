@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _structures(rows: pd.DataFrame) -> list[Structure]:
     return [_structure(row) for row in rows.to_dict("records")]
 
 
-def _structure(row: dict[str, object]) -> Structure:
+def _structure(row: Mapping[Hashable, Any]) -> Structure:
     path = Path(str(row["path"]))
     text, kind = _text(path)
     facts = {
