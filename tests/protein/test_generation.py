@@ -6,6 +6,7 @@ import torch
 
 from backbones import frames_distance, random_motion
 from helicell.core.errors import InputError
+from helicell.core.spaces import quaternions
 from helicell.protein.flow import noise_frames
 from helicell.protein.frames import Frames
 from helicell.protein.generation import Request, SamplingOptions, generate, plan_batches
@@ -52,6 +53,18 @@ def test_a_whole_trajectory_is_equivariant(small_model: BackboneModel) -> None:
         translations, angles = frames_distance(one.moved(q, torch.zeros(3)), other)
         assert translations < 1e-4
         assert angles < 1e-4
+
+
+def test_faster_orientations_settle_earlier(small_model: BackboneModel) -> None:
+    """With a higher speed the states of a trajectory are nearer, in angle, to where they were sent."""
+
+    def angles(speed: float) -> torch.Tensor:
+        options = SamplingOptions(rotation_speed=speed, steric_sweeps=0, trajectory=True)
+        noisy, predicted = generate(small_model, 12, seed=2, options=options)[0].trajectory
+        relative = quaternions.relative_rotation_vector(noisy.quaternions[1:], predicted.quaternions[:-1])
+        return relative.norm(dim=-1).mean(dim=-1)
+
+    assert (angles(4.0)[:4] < angles(1.0)[:4]).all()
 
 
 def test_given_noise_is_where_the_trajectory_starts(small_model: BackboneModel) -> None:

@@ -1,8 +1,8 @@
 """Steric guidance: takes overlapping chains apart, leaves others alone, and moves with the backbone."""
 
 import torch
-from backbones import random_motion
 
+from backbones import random_motion
 from helicell.core.spaces import quaternions
 from helicell.protein.sterics import CONTACT, StericGuidance
 

@@ -21,7 +21,7 @@ def test_time_grids_rise_from_zero_to_one() -> None:
 
 
 def test_a_true_end_is_approached_along_the_path() -> None:
-    """With the true end predicted, every visited state lies on the path itself, whatever the steps and the schedules."""
+    """With the true end predicted, every visited state lies on the path, whatever the steps and the schedules."""
     generator = torch.Generator().manual_seed(0)
     x_0, x_1 = (
         (torch.randn(5, 3, generator=generator), quaternions.random_quaternions((5,), generator=generator))

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from helicell.core.errors import InputError
@@ -63,7 +63,8 @@ def save_checkpoint(
     changed = {name: _name(state_dict[name].dtype) for name in tensors if tensors[name].dtype != state_dict[name].dtype}
     metadata = {CARD: _json(card), DTYPES: json.dumps(changed), DIGEST: _digest(tensors)}
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt", **metadata})
+        # Not save, which makes files that only their owner may read.
+        temporary.write_bytes(save(tensors, metadata={"format": "pt", **metadata}))
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
