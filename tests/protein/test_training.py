@@ -12,6 +12,7 @@ from helicell.protein.settings import ChainSettings, TrainingSettings
 from helicell.protein.training import RECIPE, select_chains, split_clusters
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*srun.*"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
     pytest.mark.filterwarnings("ignore:.*exists and is not empty.*"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

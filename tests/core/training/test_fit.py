@@ -14,6 +14,7 @@ from helicell.core.training.settings import OptimiserSettings
 
 # Lightning's own use of torch's trees and its advice on loaders.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*srun.*"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),

@@ -39,8 +39,8 @@ class Frames:
         Orientations, shape [..., residues, 4], unit, scalar first.
     """
 
-    translations: Float[Tensor, "*batch residues 3"]
-    quaternions: Float[Tensor, "*batch residues 4"]
+    translations: Float[Tensor, "... residues 3"]
+    quaternions: Float[Tensor, "... residues 4"]
 
     def apply(self, local: Float[Tensor, "*batch residues points 3"]) -> Float[Tensor, "*batch residues points 3"]:
         """Map local coordinates [..., residues, points, 3] to global ones."""
