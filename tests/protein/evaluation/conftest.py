@@ -72,7 +72,7 @@ def move() -> Callable[..., NDArray]:
 
 @pytest.fixture(scope="session")
 def globins() -> list[Chain]:
-    """Return the chains of 2GTL, an all-alpha crystal structure that comes with tmtools."""
+    """Return the chains of 2GTL, a crystal structure of globins and linkers that comes with tmtools."""
     return read_chains(Path(str(resources.files("tmtools") / "data" / "2gtl.pdb")))
 
 
