@@ -274,9 +274,8 @@ def _steric_correction(sweeps: int, mask: Tensor, index: Tensor) -> Correction:
     guidance = StericGuidance(sweeps)
 
     def correct(x: Point, endpoint: Point, t: float, s: float) -> Point:
-        if not guidance.active(t):
-            return x
-        return x[0] + s * guidance.displacement(endpoint[0], mask, index), x[1]
+        moved = guidance.displacement(Frames(*endpoint), mask, index, t=t)
+        return x if moved is None else (x[0] + s * moved, x[1])
 
     return correct
 
