@@ -19,7 +19,8 @@ def command(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; the table goes beside it as .csv.")],
     reference: Annotated[
-        Path | None, typer.Option(help="Store of natural chains: adds novelty. [default: figures in the package]")
+        Path | None,
+        typer.Option(help="Store of natural chains (adds novelty), or a profile. [default: that of the package]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Chooses which samples are compared where there are many.")] = 0,
     workers: Annotated[int | None, typer.Option(help="Processes for alignments. [default: all cores]")] = None,
@@ -32,19 +33,23 @@ def command(
     """
     from helicell.protein.chains.cores import available_cores
     from helicell.protein.chains.store import ChainStore
-    from helicell.protein.evaluation import evaluate
+    from helicell.protein.evaluation import ReferenceProfile, evaluate
+    from helicell.protein.evaluation.evaluating import check_output
     from helicell.protein.evaluation.folder import read_folders, structure_files
     from helicell.protein.evaluation.measures import MEASURES
 
     console.start_logging(quiet=quiet)
-    store = ChainStore.open(reference) if reference else None
-    total = sum(len(structure_files(folder)) for folder in folders) * (3 if store else 2)
+    check_output(out)
+    natural: ChainStore | ReferenceProfile | None = None
+    if reference is not None:
+        natural = ReferenceProfile.load(reference) if reference.is_file() else ChainStore.open(reference)
+    total = sum(len(structure_files(folder)) for folder in folders) * (3 if isinstance(natural, ChainStore) else 2)
     with console.progress_bar("evaluating", total, quiet=quiet) as advance:
         samples = read_folders(folders, advance=advance)
         evaluation = evaluate(
             samples.chains,
             names=samples.files,
-            reference=store,
+            reference=natural,
             unreadable={file.file: file.reason for file in samples.unreadable},
             seed=seed,
             workers=workers or available_cores(),
@@ -57,14 +62,24 @@ def command(
     for file, reason in evaluation.unreadable.items():
         typer.echo(f"left out: {file}: {reason}", err=True)
     if not quiet:
-        means, natural, intervals = (getattr(evaluation.overall, name) for name in ("means", "natural", "intervals"))
+        overall = evaluation.overall
         rows = [
-            (m.label, m.unit, means[m.name], "{:.3g} - {:.3g}".format(*intervals[m.name]), natural.get(m.name))
+            (
+                m.label,
+                m.unit,
+                overall.means[m.name],
+                _interval(overall.intervals.get(m.name)),
+                overall.natural.get(m.name),
+            )
             for m in MEASURES
-            if m.name in means
+            if m.name in overall.means
         ]
         title = f"{len(evaluation.table)} backbones; natural: {evaluation.reference}"
         console.print_table(title, ("measure", "unit", "samples", "95 % interval", "natural"), rows)
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "{:.3g} - {:.3g}".format(*interval) if interval else ""
 
 
 command.__doc__ = f"{command.__doc__}\n\n{EXAMPLES}"

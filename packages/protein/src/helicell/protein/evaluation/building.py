@@ -108,6 +108,8 @@ def measure_natural(
     lengths: NDArray[np.integer],
     *,
     seed: int = 0,
+    chains_per_length: int = CHAINS_PER_LENGTH,
+    compared: int = COMPARED_PER_LENGTH,
     novelty: int = 0,
     workers: int = 1,
     advance: Callable[[int], None] = lambda _: None,
@@ -124,6 +126,10 @@ def measure_natural(
         Lengths at which to measure; those with fewer than twenty chains within ten residues are left out.
     seed : int
         For the choice of chains where a length has more than are needed.
+    chains_per_length : int
+        Chains measured at each length, at most.
+    compared : int
+        Of these, the chains that are aligned with each other.
     novelty : int
         Chains of each length whose nearest neighbour in another cluster is sought; this takes about a second for each.
     workers : int
@@ -141,11 +147,11 @@ def measure_natural(
     rows: dict[int, dict[str, float]] = {}
     measured: set[int] = set()
     for length in lengths.tolist():
-        members = rng.permutation(np.flatnonzero(np.abs(chains.lengths - length) <= REACH))[:CHAINS_PER_LENGTH]
+        members = rng.permutation(np.flatnonzero(np.abs(chains.lengths - length) <= REACH))[:chains_per_length]
         if len(members) >= LEAST_CHAINS:
             rows[length] = {
                 **_single([chains[int(member)] for member in members], profile),
-                **_variety([chains[int(member)] for member in members[:COMPARED_PER_LENGTH]], workers=workers),
+                **_variety([chains[int(member)] for member in members[:compared]], workers=workers),
                 **_novelty(chains, members[:novelty], workers=workers),
             }
             measured.update(members.tolist())

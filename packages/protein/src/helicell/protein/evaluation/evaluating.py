@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 # Samples of one length that are compared with each other: 24 give 276 alignments.
 COMPARED_PER_LENGTH = 24
+# Natural chains of a store that are measured at each length, and those of them that are compared with each other.
+NATURAL_PER_LENGTH = 128
+NATURAL_COMPARED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,14 @@ class Evaluation:
         return dict(self.overall.means)
 
     def write(self, path: str | Path) -> None:
-        """Write the summaries to `path` as JSON, and the table beside it as CSV, each whole or not at all."""
-        path = Path(path)
+        """Write the summaries to `path` as JSON, and the table beside it as CSV, each whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the name does not end in .json, or is that of a folder.
+        """
+        path = check_output(path)
         with atomic_write(path.with_suffix(".csv")) as temporary:
             self.table.to_csv(temporary, index=False, float_format="%.6g")
         record: dict[str, Any] = {
@@ -103,6 +112,24 @@ class Evaluation:
         except (ValueError, KeyError, TypeError) as error:
             message = f"{path} is not what `helicell protein evaluate` writes; evaluate again"
             raise InputError(message) from error
+
+
+def check_output(path: str | Path) -> Path:
+    """Return the path that summaries can be written to.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in .json (the table goes beside it, as .csv), or is that of a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        message = f"{path} is a folder; give the name of a file to write, such as {path / 'metrics.json'}"
+        raise InputError(message)
+    if path.suffix != ".json":
+        message = f"the summaries are written as JSON and {path.name} does not end in .json; rename it"
+        raise InputError(message)
+    return path
 
 
 def evaluate(
@@ -182,7 +209,14 @@ def _profile(
         return shipped
     lengths = np.unique([round(len(sample.coordinates) / REACH) * REACH for sample in samples])
     try:
-        own = measure_natural(shipped, reference, lengths, workers=workers)
+        own = measure_natural(
+            shipped,
+            reference,
+            lengths,
+            chains_per_length=NATURAL_PER_LENGTH,
+            compared=NATURAL_COMPARED,
+            workers=workers,
+        )
     except InputError as error:
         log.warning("%s; natural figures are those in the package", error)
         return shipped

@@ -50,9 +50,9 @@ MEASURES = (
     Measure("omega_planar", "peptide groups within 30 degrees of planar"),
     Measure("phi_psi_favoured", "phi/psi inside the 98 % contour of real chains"),
     Measure("phi_psi_outliers", "phi/psi outside the 99.8 % contour of real chains"),
-    Measure("ca_clashes", "CA pairs under 3.0 A, |i-j| > 2"),
+    Measure("ca_clashes", "CA pairs under 3.0 A, |i-j| > 2, a sample"),
     Measure("clash_free", "samples without such a pair"),
-    Measure("backbone_clashes", "backbone atom pairs in impossible contact"),
+    Measure("backbone_clashes", "backbone atom pairs in impossible contact, a sample"),
     Measure("backbone_clash_free", "samples without such a contact"),
     Measure("rg", "radius of gyration", "A"),
     Measure("rg_ratio_to_natural", "radius of gyration over the natural mean"),
@@ -63,6 +63,7 @@ MEASURES = (
     Measure("helix_ca", "helix (CA rule)"),
     Measure("strand_ca", "strand (CA rule)"),
     Measure("pairwise_tm", "TM-score between samples of one length"),
+    Measure("cluster_fraction", "folds (clusters at TM 0.5) over samples compared"),
     Measure("novelty_tm", "TM-score to the nearest reference chain"),
 )
 

@@ -91,6 +91,7 @@ class ChainIndex:
         *,
         count: int,
         excluded: Sequence[NDArray[np.integer]] | None = None,
+        advance: Callable[[int], None] = lambda _: None,
     ) -> list[NDArray[np.integer]]:
         """Choose the reference chains that are worth an alignment with each sample.
 
@@ -102,6 +103,8 @@ class ChainIndex:
             How many chains to choose for each sample.
         excluded : sequence of ndarray of int, optional
             Chains that may not be chosen, for each sample.
+        advance : callable
+            Told the number of samples just done.
 
         Returns
         -------
@@ -123,6 +126,7 @@ class ChainIndex:
                     candidates, nearest = self._candidates(windows, distance, barred)
                     scores = self._scores(_smooth(samples[member]), fragment, candidates, windows, nearest)
                     chosen[member] = candidates[np.argsort(-scores, kind="stable")[:count]]
+                    advance(1)
         return [chosen[member] for member in range(len(samples))]
 
     def _windows(self, length: int) -> _Windows:
@@ -215,7 +219,7 @@ def search(
     workers : int
         Processes for the alignments; the result does not depend on it.
     advance : callable
-        Told the number of samples just done.
+        Told the number of samples whose candidates were just chosen, which takes most of the time.
 
     Returns
     -------
@@ -223,12 +227,12 @@ def search(
         One for each sample; chain -1 and score 0 where all references are shorter than a third of it.
     """
     index = ChainIndex(chain.coordinates[:, CA] for chain in chains)
-    shortlists = index.shortlist(samples, count=aligned, excluded=excluded)
+    shortlists = index.shortlist(samples, count=aligned, excluded=excluded, advance=advance)
     tasks = [
         (sample, [chains[int(chain)].coordinates[:, CA] for chain in shortlist])
         for sample, shortlist in zip(samples, shortlists, strict=True)
     ]
-    nearest = ordered_map(_nearest, tasks, workers=workers, advance=advance)
+    nearest = ordered_map(_nearest, tasks, workers=workers)
     return [
         Neighbour(int(shortlist[place]) if place >= 0 else -1, score)
         for shortlist, (place, score) in zip(shortlists, nearest, strict=True)
