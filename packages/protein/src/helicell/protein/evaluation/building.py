@@ -7,7 +7,7 @@ The profile inside the package was made, from a store of all the chains that the
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from helicell.protein.evaluation.measures import measure_chain
 from helicell.protein.evaluation.neighbours import search
 from helicell.protein.evaluation.ramachandran import RamachandranMap
 from helicell.protein.evaluation.reference import RadiusLaw, ReferenceProfile
-from helicell.protein.evaluation.similarity import count_clusters, mean_pairwise, tm_matrix
+from helicell.protein.evaluation.similarity import count_clusters, mean_pairwise, tm_matrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,30 +144,30 @@ def measure_natural(
     """
     chains = natural_chains(store)
     rng = np.random.default_rng(seed)
-    rows: dict[int, dict[str, float]] = {}
-    measured: set[int] = set()
-    for length in lengths.tolist():
-        members = rng.permutation(np.flatnonzero(np.abs(chains.lengths - length) <= REACH))[:chains_per_length]
-        if len(members) >= LEAST_CHAINS:
-            rows[length] = {
-                **_single([chains[int(member)] for member in members], profile),
-                **_variety([chains[int(member)] for member in members[:compared]], workers=workers),
-                **_novelty(chains, members[:novelty], workers=workers),
-            }
-            measured.update(members.tolist())
-        advance(1)
-    if not rows:
-        message = (
-            f"{store.path} holds fewer than {LEAST_CHAINS} natural chains of any length asked for; import more chains"
-        )
+    members = {
+        length: rng.permutation(np.flatnonzero(np.abs(chains.lengths - length) <= REACH))[:chains_per_length]
+        for length in lengths.tolist()
+    }
+    members = {length: near for length, near in members.items() if len(near) >= LEAST_CHAINS}
+    if not members:
+        message = f"{store.path} holds fewer than {LEAST_CHAINS} natural chains of any length asked for; import more"
         raise InputError(message)
-    names = {name: None for row in rows.values() for name in row}
+    traces = [
+        [chains[int(member)].coordinates[:, geometry.CA] for member in near[:compared]] for near in members.values()
+    ]
+    rows = []
+    for near, matrix in zip(members.values(), tm_matrices(traces, workers=workers), strict=True):
+        variety = {"pairwise_tm": mean_pairwise(matrix), "cluster_fraction": count_clusters(matrix) / len(matrix)}
+        single = _single([chains[int(member)] for member in near], profile)
+        rows.append({**single, **variety, **_novelty(chains, near[:novelty], workers=workers)})
+        advance(1)
+    measured = len(np.unique(np.concatenate(list(members.values()))))
     return replace(
         profile,
-        description=f"{len(measured)} natural chains of {min(rows) - REACH} to {max(rows) + REACH} residues",
-        chains=len(measured),
-        lengths=np.array(list(rows)),
-        measures={name: np.array([row.get(name, np.nan) for row in rows.values()]) for name in names},
+        description=f"{measured} natural chains of {min(members) - REACH} to {max(members) + REACH} residues",
+        chains=measured,
+        lengths=np.array(list(members)),
+        measures={name: np.array([row[name] for row in rows]) for name in rows[0]},
     )
 
 
@@ -182,11 +182,6 @@ def _single(group: Sequence[Chain], profile: ReferenceProfile) -> dict[str, floa
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name != "length"}
 
 
-def _variety(group: Sequence[Chain], *, workers: int) -> dict[str, float]:
-    matrix = tm_matrix([chain.coordinates[:, geometry.CA] for chain in group], workers=workers)
-    return {"pairwise_tm": mean_pairwise(matrix), "cluster_fraction": count_clusters(matrix) / len(matrix)}
-
-
 def _novelty(chains: ChainStore, members: NDArray[np.integer], *, workers: int) -> dict[str, float]:
     """Mean TM-score of chains to their nearest neighbours, of which none is of their own cluster."""
     if not len(members):
@@ -196,5 +191,20 @@ def _novelty(chains: ChainStore, members: NDArray[np.integer], *, workers: int) 
     return {"novelty_tm": float(np.mean([neighbour.tm_score for neighbour in nearest]))}
 
 
+def main() -> None:
+    """Make a profile of a store and save it."""
+    parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=main.__doc__)
+    parser.add_argument("store", help="store of chains, made by helicell protein import")
+    parser.add_argument("out", help="file to write, ending in .npz")
+    parser.add_argument("--seed", type=int, default=0, help="chooses chains where there are more than are needed")
+    parser.add_argument("--workers", type=int, default=1, help="processes for the alignments")
+    arguments = parser.parse_args()
+    try:
+        profile = build_profile(ChainStore.open(arguments.store), seed=arguments.seed, workers=arguments.workers)
+        profile.save(arguments.out)
+    except InputError as error:
+        parser.exit(error.exit_code, f"error: {error}\n")
+
+
 if __name__ == "__main__":
-    build_profile(ChainStore.open(sys.argv[1])).save(sys.argv[2])
+    main()

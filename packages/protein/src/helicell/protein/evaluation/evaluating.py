@@ -19,7 +19,7 @@ from helicell.protein.evaluation.geometry import CA
 from helicell.protein.evaluation.measures import measure_chain
 from helicell.protein.evaluation.neighbours import search
 from helicell.protein.evaluation.reference import ReferenceProfile
-from helicell.protein.evaluation.similarity import mean_to_others, tm_matrix
+from helicell.protein.evaluation.similarity import mean_to_others, tm_matrices
 from helicell.protein.evaluation.summary import Summary, group_by_length, summarise
 
 if TYPE_CHECKING:
@@ -188,12 +188,13 @@ def evaluate(
         table["novelty_tm"], table["nearest"] = _novelty(samples, reference, workers=workers, advance=advance)
     # Of each sample, the mean over those it is compared with; samples that are not compared have none.
     table["pairwise_tm"] = np.nan
-    by_length, matrices = {}, []
-    for group in group_by_length(table["length"].to_numpy()):
-        compared = np.sort(rng.permutation(group.indices)[:COMPARED_PER_LENGTH])
-        matrices.append(tm_matrix([samples[i].coordinates[:, CA] for i in compared], workers=workers))
-        table.loc[compared, "pairwise_tm"] = mean_to_others(matrices[-1])
-        by_length[group.label] = summarise(table.iloc[group.indices], [matrices[-1]], profile, rng=rng)
+    groups = group_by_length(table["length"].to_numpy())
+    compared = [np.sort(rng.permutation(group.indices)[:COMPARED_PER_LENGTH]) for group in groups]
+    matrices = tm_matrices([[samples[i].coordinates[:, CA] for i in chosen] for chosen in compared], workers=workers)
+    by_length = {}
+    for group, chosen, matrix in zip(groups, compared, matrices, strict=True):
+        table.loc[chosen, "pairwise_tm"] = mean_to_others(matrix)
+        by_length[group.label] = summarise(table.iloc[group.indices], [matrix], profile, rng=rng)
     overall = summarise(table, matrices, profile, rng=rng)
     return Evaluation(table, overall, by_length, profile.description, unreadable or {})
 

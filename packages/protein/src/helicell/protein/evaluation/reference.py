@@ -119,7 +119,16 @@ class ReferenceProfile:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the profile as a NumPy archive, whole or not at all."""
+        """Write the profile as a NumPy archive, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the name does not end in .npz, which NumPy would append.
+        """
+        if Path(path).suffix != ".npz":
+            message = f"a reference profile is a NumPy archive and {path} does not end in .npz; rename it"
+            raise InputError(message)
         header = {
             "format": FORMAT,
             "version": VERSION,

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -81,17 +82,17 @@ def tm_score(first: NDArray[np.floating], second: NDArray[np.floating]) -> TMSco
     return TMScores(float(result.tm_norm_chain1), float(result.tm_norm_chain2))
 
 
-def tm_matrix(
-    chains: Sequence[NDArray[np.floating]],
+def tm_matrices(
+    sets: Sequence[Sequence[NDArray[np.floating]]],
     *,
     workers: int = 1,
     advance: Callable[[int], None] = lambda _: None,
-) -> NDArray[np.float64]:
-    """Score every pair of chains.
+) -> list[NDArray[np.float64]]:
+    """Score every pair of chains within each of several sets.
 
     Parameters
     ----------
-    chains : sequence of ndarray, shape (residues, 3)
+    sets : sequence of sequence of ndarray, shape (residues, 3)
         CA positions in Angstrom.
     workers : int
         Processes to share the pairs; the result does not depend on it.
@@ -100,16 +101,30 @@ def tm_matrix(
 
     Returns
     -------
-    ndarray, shape (chains, chains)
-        Symmetric, with ones on the diagonal. The score of a pair is the mean of its two normalisations, which are
-        equal for chains of one length.
+    list of ndarray, shape (chains, chains)
+        A matrix for each set, symmetric, with ones on the diagonal. The score of a pair is the mean of its two
+        normalisations, which are equal for chains of one length.
     """
-    count = len(chains)
-    first, second = np.triu_indices(count, 1)
-    pairs = [(chains[i], chains[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
-    matrix = np.eye(count)
-    matrix[first, second] = list(ordered_map(_symmetric_score, pairs, workers=workers, advance=advance))
-    return np.maximum(matrix, matrix.T)
+    places = [np.triu_indices(len(chains), 1) for chains in sets]
+    pairs = [
+        (chains[i], chains[j])
+        for chains, (first, second) in zip(sets, places, strict=True)
+        for i, j in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    scores = ordered_map(_symmetric_score, pairs, workers=workers, advance=advance)
+    matrices = []
+    for chains, (first, second) in zip(sets, places, strict=True):
+        matrix = np.eye(len(chains))
+        matrix[first, second] = list(islice(scores, len(first)))
+        matrices.append(np.maximum(matrix, matrix.T))
+    # Runs what stands after the last item, so that the processes end here.
+    next(scores, None)
+    return matrices
+
+
+def tm_matrix(chains: Sequence[NDArray[np.floating]], *, workers: int = 1) -> NDArray[np.float64]:
+    """Score every pair of chains of one set; see `tm_matrices`."""
+    return tm_matrices([chains], workers=workers)[0]
 
 
 def mean_pairwise(matrix: NDArray[np.floating]) -> float:
