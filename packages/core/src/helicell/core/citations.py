@@ -7,10 +7,12 @@ modules, settings and sequences, and prints each paper once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TextIO, TypeVar
 
 from helicell.core.errors import InputError, unknown_option
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Fields of each entry: its kind, then what BibTeX calls them.
 _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -393,11 +395,11 @@ def citation_keys(*used: object) -> Iterator[str]:
         waiting.extend(_held(one))
 
 
-def cited(*keys: str) -> Any:
+def cited(*keys: str) -> Callable[[Function], Function]:
     """Return a decorator that gives a function the keys of its papers."""
 
-    def decorate(function: Any) -> Any:
-        function.citations = keys
+    def decorate(function: Function) -> Function:
+        function.citations = keys  # type: ignore[attr-defined]
         return function
 
     return decorate

@@ -92,7 +92,7 @@ def wasserstein(
 
 
 def sinkhorn_divergence(
-    x: Samples, y: Samples, *, regularisation: float, order: int = 2, tolerance: float = 1e-3, iterations: int = 1000
+    x: Samples, y: Samples, *, regularisation: float, order: int = 2, tolerance: float = 1e-4, iterations: int = 1000
 ) -> float:
     """Return the Sinkhorn divergence OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2.
 
@@ -147,29 +147,37 @@ class _Entropic:
 
     def cost(self, x: Tensor, y: Tensor) -> float:
         """Return the entropic transport cost."""
-        f = x.new_zeros(len(x))
         # The squared length of the diagonal of the box around all points bounds every squared distance.
         both = torch.cat((x, y))
         strength = float((both.amax(dim=0) - both.amin(dim=0)).square().sum()) ** (self.order / 2)
+        f, g = x.new_zeros(len(x)), y.new_zeros(len(y))
         while strength > self.regularisation:
-            f = self._soft_minimum(x, y, self._soft_minimum(y, x, f, strength), strength)
+            f, g, _ = self._step(x, y, f, g, strength, 1.0)
             strength *= ANNEALING
-        g = self._soft_minimum(y, x, f, self.regularisation)
         for _ in range(self.iterations):
-            fitted = self._soft_minimum(x, y, g, self.regularisation)
-            wrong = float((1 - ((f - fitted) / self.regularisation).clamp_max(1).exp()).abs().mean())
+            f, g, wrong = self._step(x, y, f, g, self.regularisation, OVERRELAXATION)
             if wrong < self.tolerance:
                 break
-            f = torch.lerp(f, fitted, OVERRELAXATION)
-            g = torch.lerp(g, self._soft_minimum(y, x, f, self.regularisation), OVERRELAXATION)
         else:
             logger.warning(
                 "Sinkhorn's marginals are wrong by %.1e after %d iterations; raise the regularisation or iterations",
                 wrong,
                 self.iterations,
             )
-        # With a last fit on either side the plan has the mass 1, and the error of the value is of second order.
-        return float(fitted.mean() + self._soft_minimum(y, x, fitted, self.regularisation).mean())
+        # With one side fitted last the plan has the mass 1, and the error of the value is of second order.
+        return float(self._soft_minimum(x, y, g, self.regularisation).mean() + g.mean())
+
+    def _step(
+        self, x: Tensor, y: Tensor, f: Tensor, g: Tensor, strength: float, relaxation: float
+    ) -> tuple[Tensor, Tensor, float]:
+        """Return new potentials, and the error of the plan's marginal of x that the old ones had."""
+        fitted = self._soft_minimum(x, y, g, strength)
+        wrong = float((1 - ((f - fitted) / strength).clamp_max(1).exp()).abs().mean())
+        if x is y:
+            # Between a sample and itself both potentials are one, and averaging converges at once.
+            return 0.5 * (f + fitted), 0.5 * (f + fitted), wrong
+        f = torch.lerp(f, fitted, relaxation)
+        return f, torch.lerp(g, self._soft_minimum(y, x, f, strength), relaxation), wrong
 
     def _soft_minimum(self, rows: Tensor, columns: Tensor, potential: Tensor, strength: float) -> Tensor:
         """Return -strength log mean exp((potential - cost) / strength) over the columns, for each row."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import lightning.pytorch as lightning
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar, WeightAveraging
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from helicell.core.runs.folder import RunFolder
+from helicell.core.training.averages import ExponentialAverage
 from helicell.core.training.module import FlowTraining
 
 CHECKPOINT = "last.ckpt"
@@ -128,17 +128,6 @@ class _Batches(Dataset[Any]):
 
 def _same(batch: Any) -> Any:
     return batch
-
-
-class ExponentialAverage:
-    """An exponential average that forgets the random start: its decay rises to `decay` with the steps."""
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-
-    def __call__(self, average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        seen = float(count)
-        return average.lerp(current, 1 - min(self.decay, (1 + seen) / (10 + seen)))
 
 
 class LossLog(Callback):
