@@ -131,6 +131,17 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2110.02861",
         },
     ),
+    "dormand1980family": (
+        "article",
+        {
+            "title": "A Family of Embedded Runge-Kutta Formulae",
+            "author": "Dormand, John R. and Prince, Peter J.",
+            "journal": "Journal of Computational and Applied Mathematics",
+            "volume": "6",
+            "pages": "19--26",
+            "year": "1980",
+        },
+    ),
     "esser2024scaling": (
         "inproceedings",
         {
@@ -199,6 +210,17 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2207.12598",
         },
     ),
+    "hu2022lora": (
+        "inproceedings",
+        {
+            "title": "{LoRA}: Low-Rank Adaptation of Large Language Models",
+            "author": "Hu, Edward J. and Shen, Yelong and Wallis, Phillip and Allen-Zhu, Zeyuan and Li, Yuanzhi and "
+            "Wang, Shean and Wang, Lu and Chen, Weizhu",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2022",
+            "eprint": "2106.09685",
+        },
+    ),
     "karras2022elucidating": (
         "inproceedings",
         {
@@ -247,6 +269,17 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "booktitle": "International Conference on Learning Representations",
             "year": "2023",
             "eprint": "2209.03003",
+        },
+    ),
+    "munthekaas1999high": (
+        "article",
+        {
+            "title": "High Order {Runge-Kutta} Methods on Manifolds",
+            "author": "Munthe-Kaas, Hans",
+            "journal": "Applied Numerical Mathematics",
+            "volume": "29",
+            "pages": "115--127",
+            "year": "1999",
         },
     ),
     "nguyen2024sliced": (

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.dynamics.fields import Field, Times, batch_times, check_start, stack, time_points
 from helicell.core.dynamics.noise import Generators, check_generators, check_isometric, gaussian, rademacher
 from helicell.core.dynamics.ode import integrate
@@ -52,6 +53,7 @@ class Likelihood:
     evaluations: int
 
 
+@cited("grathwohl2019ffjord")
 def log_likelihood(
     field: Field,
     x_1: Point,

@@ -20,6 +20,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.dynamics.dopri5 import DormandPrince
 from helicell.core.dynamics.fields import (
     CountedField,
@@ -64,6 +65,7 @@ class Solution:
     states: Point | None = None
 
 
+@cited("dormand1980family", "munthekaas1999high")
 def integrate(
     field: Field,
     x_0: Point,

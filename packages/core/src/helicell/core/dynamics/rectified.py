@@ -16,6 +16,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.dynamics.endpoint import EndpointStep, Predictor
 from helicell.core.dynamics.fields import CountedField, Field, Times, check_end, check_start, time_points
 from helicell.core.dynamics.ode import Solution
@@ -56,6 +57,7 @@ def follow_from_noise(predict: Predictor, x_0: Point, times: Tensor, *, path: Ge
             x = path.space.geodesic(x_0, endpoint, path.fraction(torch.zeros_like(s), s))
 
 
+@cited("lee2024improving")
 def sample_rectified(field: Field, x_0: Point, times: Times, *, path: GeodesicPath | None = None) -> Solution:
     """Follow a velocity field by the update that keeps the original noise; one evaluation a step.
 

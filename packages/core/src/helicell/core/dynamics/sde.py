@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.dynamics.fields import (
     CountedField,
     Field,
@@ -49,6 +50,7 @@ Diffusion = float | Callable[[Tensor], Tensor]
 """epsilon: a number, or a function of times [batch]."""
 
 
+@cited("albergo2023stochastic")
 def simulate(
     velocity: Field,
     score: Field,

@@ -1,1 +1,5 @@
-"""Distances between samples, and the assignment problem that exact transport comes down to."""
+"""Distances between samples, and how sure they are.
+
+`transport` and `sliced` measure by optimal transport, `kernels` by means over pairs; `resampling` gives any of them an
+interval and a floor. `assignment` is the problem that exact transport comes down to.
+"""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.errors import InputError
 from helicell.core.statistics.samples import Samples, as_pair, mean_over_own_pairs, mean_over_pairs, row_blocks
 
@@ -78,6 +79,7 @@ class Mean:
         return torch.stack([kernel(squared) for kernel in self.kernels]).mean(dim=0)
 
 
+@cited("gretton2012kernel")
 def squared_mmd(x: Samples, y: Samples, *, kernel: Kernel, unbiased: bool = True) -> float:
     """Return the squared maximum mean discrepancy.
 
@@ -106,6 +108,7 @@ def squared_mmd(x: Samples, y: Samples, *, kernel: Kernel, unbiased: bool = True
     return within - 2 * mean_over_pairs(kernel, first, second)
 
 
+@cited("szekely2013energy")
 def energy_distance(x: Samples, y: Samples, *, unbiased: bool = False) -> float:
     """Return the Euclidean energy distance 2 E|x - y| - E|x - x'| - E|y - y'|.
 

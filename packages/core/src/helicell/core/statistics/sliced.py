@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.errors import InputError, unknown_option
 from helicell.core.statistics.samples import PAIRS, Samples, as_pair
 
@@ -53,6 +54,7 @@ class SlicedEstimate:
         return max(self.power, 0.0) ** (1 / self.order)
 
 
+@cited("nguyen2024sliced")
 def sliced_wasserstein(
     x: Samples,
     y: Samples,

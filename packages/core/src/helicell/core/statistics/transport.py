@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.errors import HelicellError, InputError, unknown_option
 from helicell.core.statistics.samples import Samples, as_pair, row_blocks
 
@@ -40,6 +41,7 @@ ANNEALING = 0.25
 OVERRELAXATION = 1.5
 
 
+@cited("flamary2021pot")
 def wasserstein(
     x: Samples,
     y: Samples,
@@ -91,6 +93,7 @@ def wasserstein(
     return float(power) ** (1 / order)
 
 
+@cited("feydy2019interpolating")
 def sinkhorn_divergence(
     x: Samples, y: Samples, *, regularisation: float, order: int = 2, tolerance: float = 1e-4, iterations: int = 1000
 ) -> float:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from helicell.core.citations import cited
 from helicell.core.errors import InputError
 
 Choice = Callable[[str, nn.Linear], bool]
@@ -50,6 +51,7 @@ class LowRank(nn.Module):
         return torch.addmm(weight, self.b, self.a, alpha=self.scale) if self.scale else weight
 
 
+@cited("hu2022lora")
 def add_adapters(
     network: nn.Module,
     *,
