@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-PACKAGES = {"core": "Core", "protein": "Proteins"}
+PACKAGES = {"core": "Core", "protein": "Proteins", "cells": "Cells"}
 SOURCES = Path(__file__).resolve().parents[1] / "packages"
 # The command line is told by `--help` and by its own page.
 LEFT_OUT = ("_", "cli", "console")

@@ -1,0 +1,26 @@
+"""Populations of cells: how a treatment changes them, predicted from the untreated population itself."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helicell.cells.responses import PopulationKey, Response
+
+# Public names and where they live; imported on first use, because torch and scanpy are slow to start.
+_PUBLIC = {
+    "PopulationKey": "responses",
+    "Response": "responses",
+}
+
+__all__ = ["PopulationKey", "Response"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
