@@ -4,15 +4,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from helicell.cells.columns import Columns
+    from helicell.cells.populations import Populations, read_populations
+    from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
     from helicell.cells.responses import PopulationKey, Response
+    from helicell.cells.splits import parse_holdout, split
 
 # Public names and where they live; imported on first use, because torch and scanpy are slow to start.
 _PUBLIC = {
+    "Columns": "columns",
     "PopulationKey": "responses",
+    "Populations": "populations",
+    "Preprocessing": "preprocessing",
+    "PreprocessingSettings": "preprocessing",
     "Response": "responses",
+    "parse_holdout": "splits",
+    "read_populations": "populations",
+    "split": "splits",
 }
 
-__all__ = ["PopulationKey", "Response"]
+__all__ = [
+    "Columns",
+    "PopulationKey",
+    "Populations",
+    "Preprocessing",
+    "PreprocessingSettings",
+    "Response",
+    "parse_holdout",
+    "read_populations",
+    "split",
+]
 
 
 def __getattr__(name: str) -> Any:
