@@ -75,6 +75,18 @@ def test_stratified_draws_fill_every_part():
     assert t.tolist() != sorted(t.tolist())
 
 
+def test_a_margin_keeps_both_ends_out():
+    """No draw of a density that crowds at both ends comes nearer than the margin, and inner draws do not move."""
+    far, near = (
+        UShapedTimes(40.0).sample(1000, generator=torch.Generator().manual_seed(0), margin=margin)
+        for margin in (0.0, 0.01)
+    )
+    assert near.min() == 0.01
+    assert near.max() == pytest.approx(0.99)
+    inside = (far > 0.01) & (far < 0.99)
+    assert torch.equal(far[inside], near[inside])
+
+
 def test_training_of_the_backbones_keeps_its_times():
     """The draws that the shipped protein model was trained with do not change."""
     times = MixtureTimes(UniformTimes(), BetaTimes(a=2.0), weight=0.5)
@@ -94,6 +106,8 @@ def test_training_of_the_backbones_keeps_its_times():
         lambda: CustomTimes(lambda t: t - 0.5),
         lambda: CustomTimes(lambda t: t * 0),
         lambda: CustomTimes(lambda t: 1 / t),
+        lambda: UniformTimes().sample(4, margin=0.5),
+        lambda: UniformTimes().sample(4, margin=float("nan")),
     ],
 )
 def test_bad_densities_are_refused(make):

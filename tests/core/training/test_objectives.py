@@ -216,7 +216,10 @@ def test_a_pooled_stream_resumes_where_it_was():
         (lambda: FlowObjective(zero, GeodesicPath(Euclidean()), predict="x_1"), "take an interpolant"),
         (lambda: FlowObjective(zero, linear())(torch.zeros(0, 2), generator()), "one point or more"),
         (lambda: FlowObjective(zero, linear())(torch.full((4, 2), torch.nan), generator()), "not finite"),
+        (lambda: FlowObjective(zero, linear())(torch.full((4, 2), torch.inf), generator()), "x_1 holds 8 numbers"),
         (lambda: FlowObjective(zero, linear())(FlowBatch(torch.zeros(4, 2), torch.zeros(3, 2))), "one shape"),
+        (lambda: FlowObjective(told, linear())(FlowBatch(X, condition=torch.zeros(3))), "one for each x_1"),
+        (lambda: FlowObjective(told, linear())(FlowBatch(X, condition=X[:, 0] / 0)), "the condition holds 4 numbers"),
         (lambda: FlowObjective(zero, linear(), predict="noise")(torch.zeros(4, 2)), "unknown kind of prediction"),
         (lambda: ConditionDropout(1.5), "expected 0 to 1"),
         (lambda: adamw([nn.Parameter(torch.zeros(2, 2))], learning_rate=1e-3, state_bits=4), "choose 32 or 8"),
@@ -229,9 +232,17 @@ def test_bad_input_is_named(call, told):
         call()
 
 
+X = torch.zeros(4, 2)
+
+
 def zero(x, t):
     """Return the zero field."""
     return torch.zeros_like(x)
+
+
+def told(x, t, condition):
+    """Return a field that is the condition."""
+    return condition[:, None].expand_as(x)
 
 
 def test_matrices_alone_are_decayed():

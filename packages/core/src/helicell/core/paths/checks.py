@@ -14,21 +14,25 @@ from helicell.core.spaces.space import as_tensors
 
 def check_ends(x_0: Point, x_1: Point) -> None:
     """Raise an error unless two batches of points have one shape and hold at least one point, all finite."""
-    first, last = as_tensors(x_0), as_tensors(x_1)
-    shapes = [list(x.shape) for x in first], [list(x.shape) for x in last]
+    check_shapes(x_0, x_1)
+    for name, points in (("x_0", x_0), ("x_1", x_1)):
+        for x in as_tensors(points):
+            check_points(name, x)
+
+
+def check_shapes(x_0: Point, x_1: Point) -> None:
+    """Raise an error unless two batches of points have one shape and hold at least one point."""
+    shapes = [x.shape for x in as_tensors(x_0)], [x.shape for x in as_tensors(x_1)]
     if shapes[0] != shapes[1]:
         message = f"x_0 has the shape {_told(shapes[0])} and x_1 {_told(shapes[1])}; give as many points of one shape"
         raise InputError(message)
-    for name, points in (("x_0", first), ("x_1", last)):
-        for x in points:
-            check_points(name, x)
+    for shape in shapes[1]:
+        _check_batch("x_1", shape)
 
 
 def check_points(name: str, x: Tensor) -> None:
     """Raise an error unless x has a batch axis with at least one point and is finite."""
-    if x.ndim < 1 or not x.numel():
-        message = f"{name} has the shape {list(x.shape)}, expected [batch, ...] with at least one point"
-        raise InputError(message)
+    _check_batch(name, x.shape)
     # One sum tells in most cases; an overflow of it is looked into.
     if not math.isfinite(float(x.detach().sum())) and not x.isfinite().all():
         message = f"{name} holds {int((~x.isfinite()).sum())} numbers that are not finite; remove or replace them"
@@ -54,5 +58,11 @@ def gaussian_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
 
 
-def _told(shapes: list[list[int]]) -> str:
-    return str(shapes[0]) if len(shapes) == 1 else ", ".join(map(str, shapes))
+def _check_batch(name: str, shape: torch.Size) -> None:
+    if not shape or not shape.numel():
+        message = f"{name} has the shape {list(shape)}, expected [batch, ...] with at least one point"
+        raise InputError(message)
+
+
+def _told(shapes: list[torch.Size]) -> str:
+    return ", ".join(str(list(shape)) for shape in shapes)

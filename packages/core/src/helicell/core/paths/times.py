@@ -19,6 +19,8 @@ from helicell.core.errors import InputError
 
 # Cells of the tables of densities without a closed inverse.
 CELLS = 4096
+# Whole numbers below this one are exact in single precision.
+EXACT = 1 << 24
 
 
 class TimeDensity(ABC):
@@ -29,21 +31,50 @@ class TimeDensity(ABC):
         """Return the times whose distribution function is u."""
 
     def sample(
-        self, count: int, *, generator: torch.Generator | None = None, stratified: bool = False, device: object = None
+        self,
+        count: int,
+        *,
+        generator: torch.Generator | None = None,
+        stratified: bool = False,
+        margin: float = 0.0,
+        device: object = None,
     ) -> Tensor:
-        """Draw `count` times, shape [count].
+        """Draw times.
 
-        With `stratified`, one draw falls into each of `count` equally likely strata, in random order: every time still
-        has this density, and averages over the batch have less variance.
+        Parameters
+        ----------
+        count
+            How many.
+        generator
+            Of the draws; it must live on the device.
+        stratified
+            Let one draw fall into each of `count` equally likely strata, in random order: every time still has this
+            density, and averages over the batch have less variance.
+        margin
+            Keep this far from 0 and 1, where the velocities of some paths are infinite.
+        device
+            Where the times are drawn.
+
+        Returns
+        -------
+        Tensor
+            Single precision, shape [count].
+
+        Raises
+        ------
+        InputError
+            If there is nothing to draw, or the margin leaves no room.
         """
-        if count < 1:
-            message = f"{count} times were asked for, expected one or more"
+        if count < 1 or not 0 <= margin < 0.5:
+            message = f"{count} times were asked for at a margin of {margin:g}; expected 1 or more, at 0 to below 0.5"
             raise InputError(message)
         u = torch.rand(count, generator=generator, device=device)  # type: ignore[call-overload]
         if stratified:
-            order = torch.randperm(count, generator=generator, device=device)  # type: ignore[call-overload]
-            u = (order + u).div_(count)
-        return self.inverse(u).clamp(0, 1)
+            # In single precision from the start, which saves a conversion.
+            dtype = torch.float32 if count < EXACT else torch.int64
+            order = torch.randperm(count, generator=generator, device=device, dtype=dtype)  # type: ignore[call-overload]
+            u = u.add_(order).div_(count)
+        return self.inverse(u).clamp(margin, 1 - margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ coupling and time density, a kind of prediction, and a loss. It is what `FlowTra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from helicell.core.errors import InputError
 from helicell.core.paths import Coupling, GeodesicPath, GivenPairs, Interpolant, PathSample, TimeDensity, UniformTimes
-from helicell.core.paths.checks import check_ends, gaussian_like
+from helicell.core.paths.checks import check_ends, check_points, check_shapes, gaussian_like
 from helicell.core.paths.conversions import regression_target
 from helicell.core.paths.couplings import batch_sizes
 from helicell.core.spaces import Point
@@ -177,22 +178,31 @@ class FlowObjective(nn.Module):
         batch = batch if isinstance(batch, FlowBatch) else FlowBatch(batch)
         x_0, x_1, condition = self._coupled(batch, generator)
         count, device = batch_sizes(x_0, x_1)[1], as_tensors(x_1)[0].device
-        t = self.times.sample(count, generator=generator, stratified=True).to(device).clamp_(MARGIN, 1 - MARGIN)
+        t = self.times.sample(count, generator=generator, stratified=True, margin=MARGIN).to(device)
         if isinstance(self.path, GeodesicPath):
             loss = self._compare(self.path.sample(x_0, x_1, t), condition)
         else:
-            check_ends(x_0, x_1)
+            check_shapes(x_0, x_1)
             sample = self.path.at(x_0, x_1, t, generator=generator)  # type: ignore[arg-type]
             loss = self._compare(sample, condition)
             if self.antithetic:
                 loss = 0.5 * (loss + self._compare(self.path.mirrored(sample), condition))
         if self.weight is not None:
             loss = self.weight(t) * loss
-        return {"loss": loss.mean() if loss.ndim else loss}
+        loss = loss.mean() if loss.ndim else loss
+        # Whatever is not finite in a batch shows in the loss, which is cheaper to look at.
+        if not math.isfinite(loss.item()):
+            check_ends(x_0, x_1)
+            if condition is not None and condition.is_floating_point():
+                check_points("the condition", condition)
+        return {"loss": loss}
 
     def _coupled(self, batch: FlowBatch, generator: torch.Generator | None) -> tuple[Point, Point, Tensor | None]:
         x_0 = batch.x_0 if batch.x_0 is not None else self.source(batch.x_1, generator)
-        condition = batch.condition
+        condition, count = batch.condition, as_tensors(batch.x_1)[0].shape[0]
+        if condition is not None and condition.shape[:1] != (count,):
+            message = f"there are {count} x_1 and conditions of shape {list(condition.shape)}; give one for each x_1"
+            raise InputError(message)
         if isinstance(self.coupling, GivenPairs):
             x_1 = batch.x_1
         else:
