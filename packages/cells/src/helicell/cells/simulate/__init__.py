@@ -1,0 +1,1 @@
+"""Simulators whose truth is known: `letters`, populations that tell what becomes of them; `donors`, cells that signal."""
