@@ -1,1 +1,1 @@
-"""Simulators whose truth is known: `letters`, populations that tell what becomes of them; `donors`, cells that signal."""
+"""Simulators with known truth: `letters`, whose shape only the population tells; `donors`, whose cells signal."""
