@@ -57,6 +57,15 @@ def test_weights_too_large_for_float16_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_same_model_is_the_same_file(tmp_path):
+    """Saving twice, and saving what was loaded, gives the same bytes."""
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_checkpoint(first, state(), CARD)
+    for _ in range(5):
+        save_checkpoint(second, *load_checkpoint(first))
+        assert first.read_bytes() == second.read_bytes()
+
+
 @pytest.mark.parametrize("card", [{"a": torch.ones(1)}, {"a": float("nan")}, {"a": {1, 2}}])
 def test_a_card_that_is_no_json_is_refused(tmp_path, card):
     """What JSON cannot say is refused before anything is written."""

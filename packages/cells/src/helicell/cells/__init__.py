@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helicell.cells.columns import Columns
+    from helicell.cells.flow import PopulationFlow
     from helicell.cells.populations import Populations, read_populations
     from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
     from helicell.cells.responses import PopulationKey, Response
+    from helicell.cells.settings import PopulationFlowSettings
     from helicell.cells.splits import parse_holdout, split
 
 # Public names and where they live; imported on first use, because torch and scanpy are slow to start.
 _PUBLIC = {
     "Columns": "columns",
+    "PopulationFlow": "flow",
+    "PopulationFlowSettings": "settings",
     "PopulationKey": "responses",
     "Populations": "populations",
     "Preprocessing": "preprocessing",
@@ -25,6 +29,8 @@ _PUBLIC = {
 
 __all__ = [
     "Columns",
+    "PopulationFlow",
+    "PopulationFlowSettings",
     "PopulationKey",
     "Populations",
     "Preprocessing",

@@ -24,6 +24,9 @@ CARD, DTYPES, DIGEST = "helicell.card", "helicell.dtypes", "helicell.sha256"
 # The first bytes of a zip archive (torch.save since 1.6) and of a pickle of protocol 2 or newer.
 PICKLES = (b"PK\x03\x04", b"\x80")
 
+# A file of safetensors starts with the length of its header, a number of so many bytes, to whose multiple it is padded.
+LENGTH_BYTES = 8
+
 
 def save_checkpoint(
     path: str | Path, state_dict: Mapping[str, Tensor], card: Mapping[str, Any], *, dtype: torch.dtype | None = None
@@ -64,7 +67,7 @@ def save_checkpoint(
     metadata = {CARD: _json(card), DTYPES: json.dumps(changed), DIGEST: _digest(tensors)}
     with atomic_write(path) as temporary:
         # Not save, which makes files that only their owner may read.
-        temporary.write_bytes(save(tensors, metadata={"format": "pt", **metadata}))
+        temporary.write_bytes(_ordered(save(tensors, metadata={"format": "pt", **metadata})))
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -110,6 +113,16 @@ def _stored(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
         message = f"a weight of {name!r} is too large for {_name(dtype)}; store the checkpoint in a wider dtype"
         raise InputError(message)
     return smaller
+
+
+def _ordered(data: bytes) -> bytes:
+    """Return a file with its metadata in order; safetensors shuffles it, and one model would have many files."""
+    length = int.from_bytes(data[:LENGTH_BYTES], "little")
+    header = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + data[LENGTH_BYTES + length :]
 
 
 def _json(card: Mapping[str, Any]) -> str:

@@ -1,0 +1,459 @@
+"""`PopulationFlow`: predicts how a population of cells answers a treatment, from the population itself.
+
+`fit` learns from responses, `transport` moves control cells in the model's space, `predict` does so from AnnData to
+AnnData, `save` and `load` keep the model in one file. The baselines are settings: `encoder.kind` "none" is flow
+matching (FM), "index" is CGFM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from helicell.cells.batches import PopulationBatches
+from helicell.cells.conditions import ConditionBatch, Conditions
+from helicell.cells.network import PopulationNetwork, spread_within
+from helicell.cells.objective import PopulationObjective, build_path
+from helicell.cells.references import ReferenceBatch, check_population
+from helicell.cells.responses import PopulationKey, Response
+from helicell.cells.settings import PopulationFlowSettings
+from helicell.core.dynamics.guidance import ClassifierFree
+from helicell.core.dynamics.ode import integrate
+from helicell.core.dynamics.sde import simulate
+from helicell.core.errors import InputError
+from helicell.core.runs.seeds import sample_generator
+from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
+from helicell.core.training.loop import minimise
+
+if TYPE_CHECKING:
+    from helicell.cells.populations import Populations
+    from helicell.cells.preprocessing import Preprocessing
+
+ARCHITECTURE = "population flow"
+# Cells that are moved together; a result does not depend on how many there are in all.
+CHUNK = 16_384
+EMBEDDING, PREPROCESSING, NETWORK = "embedding.", "preprocessing.", "network."
+
+
+class PopulationFlow:
+    """A trained model of responses; made by `fit` or `load`.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    conditions
+        What treatments and cell types it knows.
+    preprocessing
+        From measured features to the model's space and back, where the model was trained on such.
+    feature_names
+        The names of the measured features.
+    card
+        Whatever else is worth knowing: data, licence, metrics.
+
+    References
+    ----------
+    Atanackovic and others, Meta flow matching, arXiv 2408.14608.
+    """
+
+    citations = ("lipman2023flow", "tong2024improving")
+
+    def __init__(
+        self,
+        network: PopulationNetwork,
+        conditions: Conditions,
+        *,
+        preprocessing: Preprocessing | None = None,
+        feature_names: Sequence[str] = (),
+        card: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.network = network.eval().requires_grad_(requires_grad=False)
+        self.settings = network.settings
+        self.conditions, self.preprocessing = conditions, preprocessing
+        self.feature_names = tuple(feature_names)
+        self.card: dict[str, Any] = dict(card or {})
+
+    @classmethod
+    def fit(
+        cls,
+        train: Populations | Sequence[Response],
+        settings: PopulationFlowSettings | None = None,
+        *,
+        preprocessing: Preprocessing | None = None,
+        embeddings: Mapping[str, Tensor] | None = None,
+        seed: int = 0,
+        progress: bool = False,
+        report: Callable[[int, float], None] | None = None,
+    ) -> Self:
+        """Train a model.
+
+        Parameters
+        ----------
+        train
+            Responses in the model's space, or populations of measured cells.
+        settings
+            Everything but data and seed; the defaults unless given.
+        preprocessing
+            For populations: fitted on nothing but training populations; fitted on `train` unless given. For responses:
+            what they went through, so that `predict` can do the same.
+        embeddings
+            Vectors of treatments by name, by which the model then knows them, with or without training data.
+        seed
+            Of weights, order, draws.
+        progress
+            Show a progress bar.
+        report
+            Called with the step and its loss.
+
+        Raises
+        ------
+        InputError
+            If populations are missing, of different features, or not finite, or settings do not fit them.
+        """
+        settings = settings or PopulationFlowSettings()
+        responses, preprocessing, names = _training_data(train, preprocessing)
+        model, batches = cls.prepare(
+            responses, settings, preprocessing=preprocessing, feature_names=names, embeddings=embeddings, seed=seed
+        )
+        objective = PopulationObjective(model.network).train().requires_grad_()
+        with _bar(settings.optimiser.steps, progress=progress) as advance:
+
+            def told(step: int, loss: float) -> None:
+                advance(1)
+                if report is not None:
+                    report(step, loss)
+
+            minimise(objective, batches, settings.optimiser, seed=seed, report=told)
+        model.network.eval().requires_grad_(requires_grad=False)
+        return model
+
+    @classmethod
+    def prepare(
+        cls,
+        responses: Sequence[Response],
+        settings: PopulationFlowSettings,
+        *,
+        preprocessing: Preprocessing | None = None,
+        feature_names: Sequence[str] = (),
+        embeddings: Mapping[str, Tensor] | None = None,
+        seed: int = 0,
+    ) -> tuple[Self, PopulationBatches]:
+        """Return a model before training, and the stream of batches to train it on.
+
+        The parameters and errors are those of `fit`.
+        """
+        _check_responses(responses)
+        keys = [response.key for response in responses]
+        conditions = Conditions.of(keys, embeddings=embeddings, cell_types=settings.condition.cell_types)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = PopulationNetwork(
+                settings,
+                features=responses[0].control.shape[1],
+                conditions=conditions,
+                populations=len(responses),
+                spread=spread_within(responses),
+                seed=seed,
+            )
+        references = [
+            network.reference(response.control, seed=seed, number=i, index=i) for i, response in enumerate(responses)
+        ]
+        network.start_from(responses, references)
+        batches = PopulationBatches(
+            responses,
+            references,
+            conditions.encode(keys),
+            coupling=settings.coupling,
+            populations=settings.populations,
+            cells=settings.cells,
+            seed=seed,
+        )
+        model = cls(network, conditions, preprocessing=preprocessing, feature_names=feature_names)
+        return model, batches
+
+    # ---------------------------------------------------------------------------------------------------- prediction
+
+    @torch.no_grad()
+    def transport(
+        self,
+        control: Tensor,
+        condition: str | PopulationKey,
+        *,
+        population: Tensor | None = None,
+        cell_type: str | None = None,
+        dose: float | None = None,
+        embeddings: Mapping[str, Tensor] | None = None,
+        steps: int | None = None,
+        guidance: float = 1.0,
+        noise: float = 0.0,
+        seed: int = 0,
+    ) -> Tensor:
+        """Return where control cells end up under a treatment, in the model's space.
+
+        Parameters
+        ----------
+        control
+            The cells, shape [cells, features].
+        condition
+            The treatment, or the key of a population, whose treatment, dose and cell type count.
+        population
+            The control population that they are part of, where `control` is not all of it.
+        cell_type, dose
+            Of the cells and the treatment, where `condition` is a string.
+        embeddings
+            Of treatments that the model has not seen.
+        steps
+            Of the solver; those of the settings unless given.
+        guidance
+            Above 1, exaggerates what the treatment adds; needs a model trained with `condition.dropout`.
+        noise
+            Strength of the noise along the way, for models trained with a gamma; 0 follows the flow.
+        seed
+            Of the cells that the encoder looks at, and of the noise.
+
+        Returns
+        -------
+        Tensor
+            Shape [cells, features], on the CPU.
+
+        Raises
+        ------
+        InputError
+            If cells are not finite or have other features, or the treatment is unknown.
+        """
+        key = _as_key(condition, cell_type=cell_type, dose=dose)
+        references, conditions = self._prepared(control, population, key, embeddings, seed)
+        field = self._field(references, conditions, guidance=guidance)
+        ends = []
+        for number, chunk in enumerate(control.float().split(CHUNK)):
+            x = chunk.to(self.device)
+            if noise:
+                ends.append(self._wander(field, x, steps, noise, seed, number).cpu())
+            else:
+                times = 1 if self.settings.method == "dopri5" else steps or self.settings.steps
+                ends.append(integrate(field.velocity, x, times, method=self.settings.method).x.cpu())  # type: ignore[union-attr]
+        return torch.cat(ends)
+
+    @torch.no_grad()
+    def growth(
+        self,
+        control: Tensor,
+        condition: str | PopulationKey,
+        *,
+        population: Tensor | None = None,
+        cell_type: str | None = None,
+        dose: float | None = None,
+        embeddings: Mapping[str, Tensor] | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """Return what a mass of one at each control cell becomes, shape [cells]: one, unless trained unbalanced.
+
+        The parameters and errors are those of `transport`.
+        """
+        key = _as_key(condition, cell_type=cell_type, dose=dose)
+        references, conditions = self._prepared(control, population, key, embeddings, seed)
+        chunks = control.float().split(CHUNK)
+        return torch.cat(
+            [self.network.masses(chunk.to(self.device)[None], references, conditions)[0].cpu() for chunk in chunks]
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.field.spread.device
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to a device and return the model."""
+        self.network.to(device)
+        return self
+
+    def _prepared(
+        self,
+        control: Tensor,
+        population: Tensor | None,
+        key: PopulationKey,
+        embeddings: Mapping[str, Tensor] | None,
+        seed: int,
+    ) -> tuple[ReferenceBatch, ConditionBatch]:
+        check_population("control", control, features=self.network.features)
+        whole = control if population is None else population
+        check_population("population's", whole, features=self.network.features)
+        known = self.conditions if embeddings is None else self.conditions.with_embeddings(embeddings)
+        conditions = known.encode([key]).to(self.device)
+        references = ReferenceBatch.of([self.network.reference(whole.float(), seed=seed)]).to(self.device)
+        return references, conditions
+
+    def _field(self, references: ReferenceBatch, conditions: ConditionBatch, *, guidance: float) -> _Followed:
+        context = self.network.context(references, conditions)
+        if guidance == 1:
+            return _Followed(self.network, context)
+        if not self.settings.condition.dropout:
+            message = (
+                "guidance needs a model that was trained with condition.dropout over 0; train one, or leave it at 1"
+            )
+            raise InputError(message)
+        everyone = torch.ones(1, dtype=torch.bool, device=self.device)
+        null = self.network.context(references, conditions, everyone)
+        return _Followed(self.network, context, null, guidance)
+
+    def _wander(self, field: _Followed, x: Tensor, steps: int | None, noise: float, seed: int, number: int) -> Tensor:
+        if not self.network.noisy:
+            message = "noise needs a model that was trained with path.gamma; train one, or leave it at 0"
+            raise InputError(message)
+        path = build_path(self.settings.path)
+
+        def epsilon(t: Tensor) -> Tensor:
+            # As the square of gamma, so that nothing is divided by a gamma of zero at the ends.
+            return noise * torch.as_tensor(path.gamma.value(t)) ** 2
+
+        def score(x: Tensor, t: Tensor) -> Tensor:
+            gamma = torch.as_tensor(path.gamma.value(t)).clamp_min(1e-6)
+            return -field.noise(x, t) / gamma[:, None]
+
+        generator = sample_generator(seed, number, stream="noise")
+        times = 2 * (steps or self.settings.steps)
+        return simulate(field.velocity, score, x, times, epsilon=epsilon, generator=generator).x  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------------------------------------------- storage
+
+    def save(self, path: str | Path) -> None:
+        """Write the model with its card to one file; a model that was loaded is written to the same bytes."""
+        card = {
+            **self.card,
+            "architecture": ARCHITECTURE,
+            "settings": self.settings.to_mapping(),
+            "features": self.network.features,
+            "feature_names": list(self.feature_names),
+            "populations": self.network.populations,
+            "conditions": self.conditions.describe(),
+            "preprocessing": None if self.preprocessing is None else self.preprocessing.describe(),
+        }
+        tensors = {NETWORK + name: tensor for name, tensor in self.network.state_dict().items()}
+        for name, vector in (self.conditions.embeddings or {}).items():
+            tensors[EMBEDDING + name] = vector
+        if self.preprocessing is not None:
+            tensors |= {PREPROCESSING + name: tensor for name, tensor in self.preprocessing.state().items()}
+        save_checkpoint(path, tensors, card)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
+        """Read a model.
+
+        Parameters
+        ----------
+        path
+            A file that `save` wrote.
+        device
+            "auto", "cpu", "cuda" or "mps".
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged or no model of this kind.
+        """
+        from helicell.core.runs.devices import choose_device
+
+        tensors, card = load_checkpoint(path)
+        if card.get("architecture") != ARCHITECTURE:
+            message = f"{path} holds a model of architecture {card.get('architecture')!r}, expected {ARCHITECTURE!r}"
+            raise InputError(message)
+        settings = PopulationFlowSettings.from_mapping(card["settings"], source=f"the card of {path}")
+        told = dict(card["conditions"])
+        embedded = told.pop("embedded")
+        embeddings = None if embedded is None else {name: tensors[EMBEDDING + name] for name in embedded}
+        conditions = Conditions(told.pop("treatments"), told.pop("cell_types"), embeddings=embeddings, **told)
+        with torch.random.fork_rng(devices=[]):
+            network = PopulationNetwork(
+                settings,
+                features=card["features"],
+                conditions=conditions,
+                populations=card["populations"],
+                spread=float(tensors[NETWORK + "field.spread"]),
+            )
+        try:
+            network.load_state_dict(_part(tensors, NETWORK))
+        except RuntimeError as error:
+            message = f"the weights in {path} do not fit its own card: {' '.join(str(error).split())[:300]}"
+            raise InputError(message) from error
+        preprocessing = None
+        if card["preprocessing"] is not None:
+            from helicell.cells.preprocessing import Preprocessing
+
+            preprocessing = Preprocessing.from_state(card["preprocessing"], _part(tensors, PREPROCESSING))
+        model = cls(network, conditions, preprocessing=preprocessing, feature_names=card["feature_names"], card=card)
+        return model.to(choose_device(device))
+
+
+class _Followed:
+    """The trained field of one population, as solvers call it.
+
+    Parameters
+    ----------
+    network
+        The network.
+    context
+        What the field knows of the population.
+    null, guidance
+        The same without the treatment, and by how much what it adds is exaggerated.
+    """
+
+    def __init__(
+        self, network: PopulationNetwork, context: Any, null: Any | None = None, guidance: float = 1.0
+    ) -> None:
+        self.network, self.features = network, network.features
+        conditional = self._outputs(context)
+        self.outputs = conditional
+        if null is not None:
+            self.outputs = ClassifierFree(conditional, self._outputs(null), scale=guidance)
+
+    def velocity(self, x: Any, t: Tensor) -> Tensor:
+        """Return the velocity at x [cells, features]."""
+        return self.outputs(x, t)[:, : self.features]
+
+    def noise(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return the expected noise at x, in units of its standard deviation."""
+        return self.outputs(x, t)[:, self.features :] / self.network.field.spread
+
+    def _outputs(self, context: Any) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda x, t: self.network.field(x[None], t.expand(len(x))[None], context)[0]
+
+
+def _training_data(
+    train: Populations | Sequence[Response], preprocessing: Preprocessing | None
+) -> tuple[Sequence[Response], Preprocessing | None, tuple[str, ...]]:
+    if isinstance(train, Sequence):
+        return train, preprocessing, ()
+    from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
+
+    preprocessing = preprocessing or Preprocessing.fit(PreprocessingSettings(), train)
+    return train.responses(preprocessing), preprocessing, train.features
+
+
+def _check_responses(responses: Sequence[Response]) -> None:
+    if not responses:
+        message = "there is no population to train on; give at least one control population with its treated one"
+        raise InputError(message)
+    features = responses[0].control.shape[-1]
+    for response in responses:
+        for name, cells in (("control", response.control), ("treated", response.treated)):
+            check_population(f"{response.key} {name}", cells, features=features)
+
+
+def _as_key(condition: str | PopulationKey, *, cell_type: str | None, dose: float | None) -> PopulationKey:
+    if isinstance(condition, PopulationKey):
+        return condition
+    return PopulationKey("", condition, cell_type=cell_type, dose=dose)
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _bar(total: int, *, progress: bool) -> Any:
+    from helicell.core.console import progress_bar
+
+    return progress_bar("Training", total, quiet=not progress)

@@ -1,0 +1,133 @@
+"""The network of a `PopulationFlow`: encoders of population and condition, the field they steer, and growth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from helicell.cells.conditions import ConditionBatch, ConditionEncoder, Conditions
+from helicell.cells.encoders import NEEDS_GRAPH, build_encoder
+from helicell.cells.fields import ConditionedField, Context
+from helicell.cells.references import Moments, Reference, ReferenceBatch, make_reference
+from helicell.cells.responses import Response
+from helicell.cells.settings import PopulationFlowSettings
+from helicell.core.runs.seeds import sample_generator
+
+
+class PopulationNetwork(nn.Module):
+    """All that is learned.
+
+    Parameters
+    ----------
+    settings
+        Sizes and kinds.
+    features
+        Of a cell.
+    conditions
+        The treatments and cell types.
+    populations
+        Number of training populations.
+    spread
+        The standard deviation within populations, over all features.
+    seed
+        Of random features; weights are drawn from torch's own generator.
+    """
+
+    def __init__(
+        self,
+        settings: PopulationFlowSettings,
+        *,
+        features: int,
+        conditions: Conditions,
+        populations: int,
+        spread: float,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.settings, self.features, self.populations = settings, features, populations
+        generator = sample_generator(seed, 0, stream="random features")
+        self.moments = Moments(
+            features, random_features=settings.encoder.random_features, spread=spread, generator=generator
+        )
+        self.encoder = build_encoder(settings.encoder, features=features, moments=self.moments, populations=populations)
+        self.condition = ConditionEncoder(
+            conditions.treatment_features, len(conditions.cell_types), width=settings.condition.width
+        )
+        channels = int(self.encoder.channels) + settings.condition.width  # type: ignore[arg-type]
+        self.noisy = settings.path.gamma != "none"
+        self.field = ConditionedField(
+            features,
+            2 * features if self.noisy else features,
+            channels=channels,
+            settings=settings.field,
+            spread=spread,
+            generator=generator,
+        )
+        self.growth = None
+        if settings.coupling.kind == "unbalanced":
+            self.growth = ConditionedField(
+                features, 1, channels=channels, settings=settings.field, spread=1.0, generator=generator
+            )
+
+    def reference(self, control: Tensor, *, seed: int, number: int = 0, index: int = -1) -> Reference:
+        """Return a control population as the encoder sees it.
+
+        Parameters
+        ----------
+        control
+            Its cells, shape [controls, features].
+        seed, number
+            Determine which cells are drawn.
+        index
+            Which training population it is.
+        """
+        encoder = self.settings.encoder
+        return make_reference(
+            control,
+            self.moments,
+            cells=encoder.cells,
+            neighbours=encoder.neighbours if encoder.kind in NEEDS_GRAPH else None,
+            generator=sample_generator(seed, number, stream="reference"),
+            index=index,
+        )
+
+    def context(
+        self,
+        references: ReferenceBatch,
+        conditions: ConditionBatch,
+        dropped: Bool[Tensor, " populations"] | None = None,
+    ) -> Context:
+        """Return what the field is told of each population, computed anew from its cells."""
+        return self.field.context(self._vector(references, conditions, dropped), references.cells, references.mask)
+
+    def masses(
+        self, x: Float[Tensor, "populations points features"], references: ReferenceBatch, conditions: ConditionBatch
+    ) -> Float[Tensor, "populations points"]:
+        """Return what a mass of one at each control cell becomes."""
+        if self.growth is None:
+            return torch.ones(x.shape[:2], dtype=x.dtype, device=x.device)
+        vector = self._vector(references, conditions, None)
+        context = self.growth.context(vector, references.cells, references.mask)
+        # exp, so that masses are positive and equal to one at the start of training.
+        return self.growth(x, torch.zeros_like(x[..., 0]), context).squeeze(2).float().clamp(-10, 10).exp()
+
+    def _vector(self, references: ReferenceBatch, conditions: ConditionBatch, dropped: Tensor | None) -> Tensor:
+        return torch.cat((self.encoder(references), self.condition(conditions, dropped)), dim=1)
+
+    @torch.no_grad()
+    def start_from(self, responses: Sequence[Response], references: Sequence[Reference]) -> None:
+        """Take scales from the training populations, and start from their mean shift."""
+        if hasattr(self.encoder, "fit_scale"):
+            self.encoder.fit_scale(torch.stack([reference.moments for reference in references]))
+        shifts = [response.treated.mean(dim=0) - response.control.mean(dim=0) for response in responses]
+        mean = torch.stack(shifts).mean(dim=0)
+        self.field.drift.bias[: self.features] = mean.to(self.field.spread) / self.field.spread
+
+
+def spread_within(responses: Sequence[Response]) -> float:
+    """Return the standard deviation within control populations, over all features; 1 where there is none."""
+    variances = [response.control.double().var(dim=0, unbiased=False).mean() for response in responses]
+    return float(torch.stack(variances).mean().sqrt()) or 1.0
