@@ -7,6 +7,7 @@ the other way, from values to AnnData, is built by `build_anndata`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,14 +240,25 @@ def read_anndata(path: str | Path) -> AnnData:
 
 
 def write_anndata(path: str | Path, adata: AnnData) -> None:
-    """Write an AnnData object as .h5ad or .zarr, by the ending of the path, whole or not at all."""
+    """Write an AnnData object as .h5ad or .zarr, by the ending of the path, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the ending is another, or there is a zarr store already; an h5ad file is replaced.
+    """
     path = Path(path)
     if _format(path) == "h5ad":
         with atomic_write(path) as temporary:
             adata.write_h5ad(temporary, compression="gzip")
-    else:
-        with atomic_folder(path) as temporary:
-            adata.write_zarr(temporary)
+        return
+    if path.exists():
+        message = f"{path} exists; remove it first, or write elsewhere"
+        raise InputError(message)
+    with atomic_folder(path) as temporary, warnings.catch_warnings():
+        # The format of zarr is anndata's to choose; it warns of its next choice at every write.
+        warnings.filterwarnings("ignore", message="Writing zarr v2")
+        adata.write_zarr(temporary)
 
 
 def build_anndata(
@@ -287,9 +299,14 @@ def build_anndata(
     return AnnData(values, obs=frame, var=about, obsm=dict(obsm or {}), layers=dict(layers or {}), uns=dict(uns or {}))
 
 
+def check_table_path(path: str | Path) -> None:
+    """Raise an InputError unless the ending of a path names a format of AnnData: .h5ad or .zarr."""
+    _format(Path(path))
+
+
 def _format(path: Path) -> str:
     if path.suffix not in FORMATS:
-        message = f"{path} is neither .h5ad nor .zarr; give an AnnData file with one of these endings"
+        message = f"{path} is neither .h5ad nor .zarr; these are the endings of AnnData files"
         raise InputError(message)
     return FORMATS[path.suffix]
 

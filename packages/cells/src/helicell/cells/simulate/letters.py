@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from helicell.cells.columns import Columns
 from helicell.cells.responses import PopulationKey, Response
 from helicell.core.errors import InputError
 from helicell.core.runs.seeds import sample_generator
+from helicell.core.runs.settings import Settings
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -37,8 +39,23 @@ HALF_WIDTH = 3.0  # of a letter, along its longer side
 JITTER = 0.05  # breaks the grid of the pixels, whose spacing is about this
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NOISY, CLEAN = "noisy", "clean"
-COLUMNS = Columns(donor="population", condition="state", control=NOISY)
+COLUMNS = Columns(donor="population", condition="state", control=NOISY, cell_type="letter")
 FEATURES = ("x", "y")
+
+
+class LetterSettings(Settings):
+    """What is simulated."""
+
+    letters: str = Field(ALPHABET, min_length=1, description="which letters")
+    rotations: int = Field(10, ge=1, description="populations a letter, each turned by an angle of its own")
+    noise: float = Field(0.5, ge=0, description="standard deviation of the noise; a letter is 6 wide or high")
+    paired: bool = Field(default=True, description="whether noisy point i becomes letter point i, or nothing says so")
+    cells: int | None = Field(None, ge=1, description="points a population; unless given, every lit pixel")
+    seed: int = Field(0, ge=0, description="of rotations, noise and draws")
+
+    def simulate(self) -> list[Response]:
+        """Return the responses; see `simulate_letters`."""
+        return [_response(self, letter, number) for letter in self.letters for number in range(self.rotations)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +105,13 @@ def simulate_letters(
     Returns
     -------
     list of Response
-        The control is the noisy population, the treated one the letter. The donor of the key is letter and number.
+        The control is the noisy population, the treated one the letter. In the key, the cell type is the letter, the
+        donor letter and number.
 
     Raises
     ------
     InputError
-        If a letter draws nothing, or has fewer pixels than `cells`.
+        If a letter draws nothing, or has fewer pixels than `cells`, or a number is out of range.
 
     References
     ----------
@@ -103,16 +121,20 @@ def simulate_letters(
     --------
     >>> response = simulate_letters("A", rotations=1)[0]
     >>> str(response.key), response.control.shape == response.treated.shape
-    ('A0 / clean', True)
+    ('A0 / A / clean', True)
     """
-    if rotations < 1 or noise < 0:
-        message = f"rotations is {rotations} and noise {noise}, expected at least 1 and 0"
-        raise InputError(message)
-    return [
-        _response(letter, number, noise=noise, paired=paired, cells=cells, seed=seed)
-        for letter in letters
-        for number in range(rotations)
-    ]
+    settings = LetterSettings.from_mapping(
+        {
+            "letters": "".join(letters),
+            "rotations": rotations,
+            "noise": noise,
+            "paired": paired,
+            "cells": cells,
+            "seed": seed,
+        },
+        source="letters",
+    )
+    return settings.simulate()
 
 
 def simulate_split(
@@ -157,7 +179,7 @@ def letters_anndata(responses: Sequence[Response]) -> AnnData:
     for response in responses:
         for state, points in ((NOISY, response.control), (CLEAN, response.treated)):
             parts.append(points.numpy())
-            labels = {"population": response.key.donor, "letter": response.key.donor[0], "state": state}
+            labels = {"population": response.key.donor, "letter": response.key.cell_type, "state": state}
             frames.append(pd.DataFrame(labels, index=range(len(points))))
     obs = pd.concat(frames, ignore_index=True).astype("category")
     return build_anndata(
@@ -168,8 +190,9 @@ def letters_anndata(responses: Sequence[Response]) -> AnnData:
     )
 
 
-def _response(letter: str, number: int, *, noise: float, paired: bool, cells: int | None, seed: int) -> Response:
-    generator = sample_generator(seed, number, stream=f"letter {letter}")
+def _response(settings: LetterSettings, letter: str, number: int) -> Response:
+    noise, paired, cells = settings.noise, settings.paired, settings.cells
+    generator = sample_generator(settings.seed, number, stream=f"letter {letter}")
     points = letter_points(letter)
     if cells is not None and cells > len(points):
         message = f"the letter {letter!r} has {len(points)} pixels, fewer than the {cells} cells asked for"
@@ -185,7 +208,7 @@ def _response(letter: str, number: int, *, noise: float, paired: bool, cells: in
     treated = drawn()
     control = treated if paired else drawn()
     control = control + noise * torch.randn(control.shape, generator=generator)
-    key = PopulationKey(donor=f"{letter}{number}", condition=CLEAN)
+    key = PopulationKey(donor=f"{letter}{number}", condition=CLEAN, cell_type=letter)
     return Response(key=key, control=control, treated=treated, paired=paired)
 
 
