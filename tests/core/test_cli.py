@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 
@@ -131,3 +132,17 @@ def test_a_reader_that_goes_away_is_no_traceback():
     command = f"set -o pipefail; {helicell} --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_no_help_text_is_taken_for_markup():
+    """What stands in square brackets is shown: rich would swallow `[default: ...]` as one of its tags."""
+    from rich.text import Text
+
+    def texts(command) -> Iterator[str]:
+        yield from (parameter.help for parameter in command.params if getattr(parameter, "help", None))
+        for child in getattr(command, "commands", {}).values():
+            yield from texts(child)
+
+    found = list(texts(typer.main.get_command(cli.build_app())))
+    assert len(found) > 50
+    assert [text for text in found if Text.from_markup(text).plain != text] == []

@@ -96,12 +96,12 @@ def sample_to_folder(
     requests = plan_requests(settings, noise)
     model_path(settings.model)
     model = load_model(settings.model, device=settings.device)
-    batches = plan_batches(
-        requests, batch_size=settings.batch_size, device=next(model.network.parameters()).device.type
-    )
+    device = next(model.network.parameters()).device.type
+    batches = plan_batches(requests, batch_size=settings.batch_size, device=device)
     folder = RunFolder.create(out, settings, resume=resume)
     rows = {row.index: row for row in _read_table(folder.path)} if resume else {}
     progress(len(rows))
+    folder.log("resumed" if rows else "started", backbones=len(requests), done=len(rows), device=device)
     missing = [batch for batch in batches if not all(request.index in rows for request in batch)]
     for backbone in sample_batches(model, missing, seed=settings.seed, noise=noise, options=_options(settings)):
         if backbone.index not in rows:
@@ -112,6 +112,7 @@ def sample_to_folder(
     write_text(folder.path / TABLE, _table(ordered))
     inputs = {f"model {model.name}": model.checksum} | ({"noise": sha256(settings.noise)} if settings.noise else {})
     outputs = {row.file: row.sha256 for row in ordered} | {TABLE: sha256(folder.path / TABLE)}
+    folder.log("finished", backbones=len(ordered))
     folder.finish(Manifest("protein sample", seed=settings.seed, inputs=inputs, outputs=outputs))
     return ordered
 

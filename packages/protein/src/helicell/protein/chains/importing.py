@@ -148,14 +148,14 @@ class _Intake:
         self._writer, self._settings, self._kind = writer, settings, kind
         self._sequences: list[str] = []
         self._seen: set[str] = set()
-        self._clustered = False
-        self._skips: list[Item] = []
+        self._clusters: set[object] = set()
+        self.skips: list[Item] = []
         self.skipped: Counter[str] = Counter()
         self.filtered: Counter[str] = Counter()
 
     def take(self, item: Item) -> None:
         if item.reason:
-            self._skips.append(item)
+            self.skips.append(item)
             self.skipped[item.reason] += 1
         for chain in item.chains:
             rejected = self._take_chain(chain, item.columns)
@@ -178,13 +178,14 @@ class _Intake:
         self._writer.add(chain, columns)
         self._seen.add(chain.sequence)
         self._sequences.append(chain.sequence)
-        self._clustered = CLUSTER_COLUMN in known
+        if CLUSTER_COLUMN in known:
+            self._clusters.add(known[CLUSTER_COLUMN])
         return None
 
     def cluster(self, method: str) -> tuple[int | None, str]:
         """Add the column of clusters unless the source brought it; return their number and how they were made."""
-        if self._clustered:
-            return None, "source"
+        if self._clusters:
+            return len(self._clusters), "source"
         if method == "none":
             return None, "none"
         log.info("clustering %d sequences by %s", len(self._sequences), method)
@@ -197,7 +198,7 @@ class _Intake:
         with (self._writer.folder / SKIPPED_FILE).open("w", newline="", encoding="utf-8", errors="replace") as file:
             table = csv.writer(file)
             table.writerow(("item", "reason", "detail"))
-            table.writerows((item.name, item.reason, item.detail) for item in self._skips)
+            table.writerows((item.name, item.reason, item.detail) for item in self.skips)
 
 
 def _provenance(summary: ImportSummary, settings: ImportSettings) -> dict[str, Any]:
@@ -210,4 +211,7 @@ def _provenance(summary: ImportSummary, settings: ImportSettings) -> dict[str, A
 def _nothing_imported(source: Source, intake: _Intake) -> InputError:
     causes = (intake.skipped + intake.filtered).most_common(CAUSES_SHOWN)
     told = "; ".join(f"{reason}: {count}" for reason, count in causes) or "no chains"
-    return InputError(f"nothing to import from {source.path}: {told}; loosen the filters or give another source")
+    mend = "loosen the filters or give another source"
+    if intake.skips and not intake.filtered:
+        mend = f"the first: {intake.skips[0].detail}" if len(intake.skips) > 1 else intake.skips[0].detail
+    return InputError(f"nothing to import from {source.path}: {told}; {mend}")

@@ -196,7 +196,7 @@ def _check_destination(path: Path, *, overwrite: bool) -> None:
     if is_free or (overwrite and is_store):
         return
     if is_store:
-        message = f"{path} is a chain store already; choose another folder, or overwrite it on purpose"
+        message = f"{path} is a chain store already; choose another folder, or pass --overwrite to replace it"
     else:
         message = f"{path} exists and is no chain store; choose a new folder"
     raise InputError(message)

@@ -20,10 +20,10 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; the table goes beside it as .csv.")],
     reference: Annotated[
         Path | None,
-        typer.Option(help="Store of natural chains (adds novelty), or a profile. [default: that of the package]"),
+        typer.Option(help="Store of natural chains (adds novelty), or a profile; that of the package by default."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Chooses which samples are compared where there are many.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes for alignments. [default: all cores]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for alignments; all cores by default.")] = None,
     quiet: console.Quiet = False,
     as_json: console.Json = False,
 ) -> None:

@@ -20,7 +20,7 @@ def command(
     metrics: Annotated[Path, typer.Option("--metrics", "-m", help="What `helicell protein evaluate` wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")],
     reference: Annotated[
-        Path | None, typer.Option(help="Store of natural chains for the figures. [default: those of the package]")
+        Path | None, typer.Option(help="Store of natural chains for the figures; those of the package by default.")
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Generated protein backbones",
     structures: Annotated[int, typer.Option(min=1, max=64, help="Structures in each gallery of the viewer.")] = 8,

@@ -21,22 +21,22 @@ def command(
     length: Annotated[str | None, typer.Option("--length", "-l", help="Residues: 80, or 60-120, or 60,80,100.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="Backbones of each length or range.")] = 16,
     model: Annotated[str, typer.Option("--model", "-m", help="Embedded model or .safetensors file.")] = "compact",
-    steps: Annotated[int | None, typer.Option(help="Network evaluations a backbone. [default: the model's]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Network evaluations a backbone; the model's by default.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the job; each backbone has its own stream.")] = 7,
     batch_size: Annotated[int | None, typer.Option(help="Backbones at once; does not change them.")] = None,
     noise_scale: Annotated[float, typer.Option(help="Factor on the starting noise; below 1 less varied.")] = 1.0,
     rotation_exponent: Annotated[
         float | None,
-        typer.Option(help="How far rotations run ahead of translations; 1: not at all. [default: the model's]"),
+        typer.Option(help="How far rotations run ahead of translations, 1: not at all; the model's by default."),
     ] = None,
     rotation_speed: Annotated[
-        float | None, typer.Option(help="Above 1 orientations settle earlier: more regular. [default: the model's]")
+        float | None, typer.Option(help="Above 1 orientations settle earlier: more regular; the model's by default.")
     ] = None,
     finer_at_data: Annotated[
-        float | None, typer.Option(help="Above 1, steps get shorter towards the data. [default: the model's]")
+        float | None, typer.Option(help="Above 1, steps get shorter towards the data; the model's by default.")
     ] = None,
     steric_sweeps: Annotated[
-        int | None, typer.Option(help="Sweeps of steric guidance a step; 0 for none. [default: the model's]")
+        int | None, typer.Option(help="Sweeps of steric guidance a step, 0 for none; the model's by default.")
     ] = None,
     noise: Annotated[
         Path | None, typer.Option(help=".npz with starting frames: translations [B,N,3] A, quaternions [B,N,4].")

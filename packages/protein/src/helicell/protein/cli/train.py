@@ -16,7 +16,7 @@ Examples:
 
 def command(
     settings: Annotated[
-        Path | None, typer.Argument(help="Settings file (YAML). [default: the published recipe]")
+        Path | None, typer.Argument(help="Settings file (YAML); the published recipe by default.")
     ] = None,
     *,
     store: Annotated[Path, typer.Option(help="Chain store, from `helicell protein import`.")],

@@ -71,8 +71,7 @@ def write_backbone(
         if format == "pdb":
             _check_fits_pdb(backbone)
         template = _cif_template(sequence) if format == "cif" else _pdb_template(sequence)
-        numbers = tuple((np.rint(backbone.reshape(-1) * 1000.0) / 1000.0 + 0.0).tolist())
-        content = (template % (title, *numbers)).encode("ascii")
+        content = (template % (title, *_rounded(backbone.reshape(-1)).tolist())).encode("ascii")
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
@@ -93,6 +92,11 @@ def _check(backbone: NDArray[np.float64], sequence: str | None) -> None:
     if strange:
         message = f"the sequence has the letters {strange!r}; known: {''.join(THREE_LETTER)}"
         raise InputError(message)
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to the three decimals of every format, alike in all of them, and to 0 instead of -0."""
+    return np.rint(values * 1000.0) / 1000.0 + 0.0
 
 
 def _check_fits_pdb(backbone: NDArray[np.float64]) -> None:
@@ -160,7 +164,7 @@ def _binary_cif(title: str, backbone: NDArray[np.float64], sequence: str) -> byt
     columns = _binary_columns(sequence)
     categories = {name: pdbx.BinaryCIFCategory(dict(columns[name])) for name in columns}
     for axis, column in enumerate(("Cartn_x", "Cartn_y", "Cartn_z")):
-        categories["atom_site"][column] = _fixed_point(backbone[..., axis].reshape(-1))
+        categories["atom_site"][column] = _fixed_point(_rounded(backbone[..., axis].reshape(-1)))
     file = pdbx.BinaryCIFFile({title: pdbx.BinaryCIFBlock(categories)})
     buffer = io.BytesIO()
     file.write(buffer)
