@@ -1,0 +1,282 @@
+"""Policies: log-probabilities of actions and backward actions, and the log flow, of a batch of states.
+
+`NetworkPolicy` is a multilayer perceptron on the encoded states with a head for each, `TablePolicy` one number for
+each. `score` takes a policy along walks that were made without a graph: all the states in one pass, where states are
+numbers of a table each of them once, however many walks went through it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from helicell.core.errors import InputError
+from helicell.core.samplers.discrete.environment import Environment, States
+from helicell.core.samplers.discrete.exact import ExactFlow, uniform
+from helicell.core.samplers.discrete.tabular import TabularEnvironment
+from helicell.core.samplers.discrete.walks import Walks
+
+# Stands for the logarithm of zero of a forbidden action; minus infinity would turn rows without an action into NaN.
+NEVER = -1e9
+BACKWARD = ("learned", "uniform")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a policy says of states.
+
+    Attributes
+    ----------
+    log_forward
+        Log-probabilities of the actions, shape [batch, actions]; far below zero where one is not allowed, and of no
+        meaning where none is.
+    log_backward
+        Likewise of the backward actions, shape [batch, backward actions].
+    log_flow
+        Shape [batch].
+    """
+
+    log_forward: Float[Tensor, "batch actions"]
+    log_backward: Float[Tensor, "batch backward_actions"]
+    log_flow: Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class WalkScores:
+    """What a policy says of walks; zero past their ends.
+
+    Attributes
+    ----------
+    log_forward, log_backward
+        Log-probabilities of the steps, and of undoing them, shape [steps, batch].
+    log_flow
+        Of the states, shape [steps + 1, batch]; of no meaning in terminal ones.
+    """
+
+    log_forward: Float[Tensor, "steps batch"]
+    log_backward: Float[Tensor, "steps batch"]
+    log_flow: Float[Tensor, "knots batch"]
+
+    @property
+    def log_ratio(self) -> Float[Tensor, " batch"]:
+        """Backward less forward log-probability of each walk."""
+        return (self.log_backward - self.log_forward).sum(dim=0)
+
+
+class Policy(nn.Module, ABC):
+    """A policy on an environment, with its parameters."""
+
+    environment: Environment
+
+    @abstractmethod
+    def forward(self, states: States) -> Scores:
+        """Return everything about states."""
+
+    def log_forward(self, states: States) -> Float[Tensor, "batch actions"]:
+        """Return the log-probabilities of the actions only."""
+        return self(states).log_forward
+
+    def log_backward(self, states: States) -> Float[Tensor, "batch backward_actions"]:
+        """Return the log-probabilities of the backward actions only."""
+        return self(states).log_backward
+
+
+class NetworkPolicy(Policy):
+    """A multilayer perceptron with heads for the actions, the backward actions and the flow.
+
+    Parameters
+    ----------
+    environment
+        What it walks on.
+    hidden, layers
+        Width and number of the hidden layers.
+    backward
+        "learned", or "uniform" for all parents alike.
+    experts
+        With more than one, the forward policy is a mixture: each expert has a head of its own, and a further head says
+        how much each counts in a state.
+    generator
+        Of the first weights.
+
+    Raises
+    ------
+    InputError
+        If there is no such backward policy, or a number is less than one.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        hidden: int = 256,
+        layers: int = 2,
+        backward: str = "learned",
+        experts: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if backward not in BACKWARD:
+            message = f"unknown backward policy {backward!r}; choose one of: {', '.join(BACKWARD)}"
+            raise InputError(message)
+        if min(hidden, layers, experts) < 1:
+            message = f"a network of {layers} layers of {hidden} with {experts} experts; expected 1 or more of each"
+            raise InputError(message)
+        self.environment, self.experts = environment, experts
+        self.learns_backward = backward == "learned"
+        gates = experts if experts > 1 else 0
+        self._ends = (experts * environment.actions, experts * environment.actions + gates)
+        outputs = self._ends[1] + self.learns_backward * environment.backward_actions + 1
+        widths = [environment.features, *[hidden] * layers, outputs]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for before, after in zip(widths[:-1], widths[1:], strict=True):
+            bound = before**-0.5
+            self.weights.append(nn.Parameter(torch.empty(after, before).uniform_(-bound, bound, generator=generator)))
+            self.biases.append(nn.Parameter(torch.empty(after).uniform_(-bound, bound, generator=generator)))
+        self.to(environment.device)
+
+    def forward(self, states: States) -> Scores:
+        output = self._trunk(states)
+        outputs = nn.functional.linear(output, self.weights[-1], self.biases[-1])
+        return Scores(
+            self._forward_head(outputs[:, : self._ends[1]], states),
+            self._backward_head(outputs[:, self._ends[1] : -1], states),
+            outputs[:, -1],
+        )
+
+    def log_forward(self, states: States) -> Float[Tensor, "batch actions"]:
+        rows = slice(0, self._ends[1])
+        outputs = nn.functional.linear(self._trunk(states), self.weights[-1][rows], self.biases[-1][rows])
+        return self._forward_head(outputs, states)
+
+    def log_backward(self, states: States) -> Float[Tensor, "batch backward_actions"]:
+        rows = slice(self._ends[1], -1)
+        if not self.learns_backward:
+            return self._backward_head(self.weights[-1].new_zeros(len(states), 0), states)
+        outputs = nn.functional.linear(self._trunk(states), self.weights[-1][rows], self.biases[-1][rows])
+        return self._backward_head(outputs, states)
+
+    def _trunk(self, states: Tensor) -> Tensor:
+        x = self.environment.encode(states).to(self.weights[0].dtype)
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = nn.functional.relu(nn.functional.linear(x, weight, bias))
+        return x
+
+    def _forward_head(self, outputs: Tensor, states: Tensor) -> Tensor:
+        forbidden = ~self.environment.allowed(states)
+        if self.experts == 1:
+            return outputs.masked_fill(forbidden, NEVER).log_softmax(dim=1)
+        each = outputs[:, : self._ends[0]].unflatten(1, (self.experts, -1))
+        each = each.masked_fill(forbidden[:, None], NEVER).log_softmax(dim=2)
+        return (each + outputs[:, self._ends[0] :, None].log_softmax(dim=1)).logsumexp(dim=1)
+
+    def _backward_head(self, outputs: Tensor, states: Tensor) -> Tensor:
+        undoable = self.environment.undoable(states)
+        if not self.learns_backward:
+            return uniform(undoable).to(outputs.dtype).clamp_min(NEVER)
+        return outputs.masked_fill(~undoable, NEVER).log_softmax(dim=1)
+
+
+class TablePolicy(Policy):
+    """A number for every action, backward action and flow of a graph that is written down.
+
+    Parameters
+    ----------
+    environment
+        The graph.
+    flow
+        The flow to start from, as in `exact.exact_flow`; all actions alike unless given.
+    backward
+        "learned" or "uniform".
+    """
+
+    def __init__(
+        self, environment: TabularEnvironment, *, flow: ExactFlow | None = None, backward: str = "learned"
+    ) -> None:
+        super().__init__()
+        if backward not in BACKWARD:
+            message = f"unknown backward policy {backward!r}; choose one of: {', '.join(BACKWARD)}"
+            raise InputError(message)
+        self.environment: TabularEnvironment = environment
+        if flow is None:
+            logits = torch.zeros(environment.children.shape), torch.zeros(environment.parents.shape)
+            log_flow = torch.zeros(environment.states)
+        else:
+            logits = flow.log_forward.clamp_min(NEVER), flow.log_backward.clamp_min(NEVER)
+            log_flow = flow.log_flow.clone()
+        self.forward_logits = nn.Parameter(logits[0])
+        self.backward_logits = nn.Parameter(logits[1], requires_grad=backward == "learned")
+        self.log_flow = nn.Parameter(log_flow)
+
+    def forward(self, states: States) -> Scores:
+        allowed, undoable = self.environment.allowed(states), self.environment.undoable(states)
+        return Scores(
+            self.forward_logits[states].masked_fill(~allowed, NEVER).log_softmax(dim=1),
+            self.backward_logits[states].masked_fill(~undoable, NEVER).log_softmax(dim=1),
+            self.log_flow[states],
+        )
+
+
+def chooser(policy: Policy, *, backward: bool = False) -> _Chooser:
+    """Return the function by which `walks.walk`, or `walks.walk_back`, asks a policy."""
+    return _Chooser(policy, backward)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    policy: Policy
+    backward: bool
+
+    def __call__(self, states: Tensor) -> Tensor:
+        asked = self.policy.log_backward if self.backward else self.policy.log_forward
+        if states.ndim > 1:
+            return asked(states)
+        distinct, places = states.unique(return_inverse=True)
+        return asked(distinct)[places]
+
+
+def score(policy: Policy, walks: Walks) -> WalkScores:
+    """Return the log-probabilities and flows along walks, with their graph, in one pass of the policy.
+
+    Parameters
+    ----------
+    policy
+        The policy.
+    walks
+        Made by it, or by any other.
+    """
+    environment = policy.environment
+    seen = walks.visited
+    if environment.ends_by_stopping:
+        # The network need not see the ends: they have one parent, and their flow is the reward.
+        batch = torch.arange(len(walks.lengths), device=seen.device)
+        seen[walks.lengths, batch] &= ~environment.terminal(walks.ends)
+    rows = torch.zeros(seen.shape, dtype=torch.long, device=seen.device)
+    states = walks.states[seen]
+    if states.ndim > 1:
+        rows[seen] = torch.arange(len(states), device=seen.device)
+    else:
+        states, rows[seen] = states.unique(return_inverse=True)
+    scores = policy(states)
+    log_forward = _picked(scores.log_forward, rows[:-1], walks.actions)
+    log_backward = _picked(scores.log_backward, rows[1:], walks.backward_actions)
+    return WalkScores(
+        log_forward * walks.taken, log_backward * (walks.taken & seen[1:]), scores.log_flow[rows] * seen
+    )
+
+
+def _picked(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return one entry of the table for each pair of row and column."""
+    return table.flatten().index_select(0, (rows * table.shape[1] + columns).flatten()).view(rows.shape)
+
+
+@torch.no_grad()
+def tabulated(policy: Policy, environment: TabularEnvironment, *, block: int = 8192) -> Scores:
+    """Return what a policy says of every state of a graph that is written down."""
+    parts = [policy(states) for states in torch.arange(environment.states).split(block)]
+    names = ("log_forward", "log_backward", "log_flow")
+    return Scores(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
