@@ -143,7 +143,7 @@ def simulate_split(
     """Return the responses of training, validation and test; parameters as in `simulate_letters`."""
     sizes = (split.rotations, split.held_out_rotations, split.held_out_rotations)
     train, validation, test = (
-        simulate_letters(letters, rotations=rotations, noise=noise, paired=paired, seed=seed)
+        simulate_letters(letters, rotations=rotations, noise=noise, paired=paired, seed=seed) if letters else []
         for letters, rotations in zip((split.train, split.validation, split.test), sizes, strict=True)
     )
     return train, validation, test
