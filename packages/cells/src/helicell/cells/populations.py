@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,7 +43,7 @@ class Transform(Protocol):
     def transform(self, values: NDArray[np.floating]) -> NDArray[np.float32]: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Populations:
     """Treated populations and their controls; made by `from_anndata` or `read_populations`.
 
@@ -60,9 +60,9 @@ class Populations:
     columns: Columns
     keys: tuple[PopulationKey, ...]
     controls: Mapping[ControlKey, NDArray[np.int64]]
-    _table: Table = field(repr=False)
-    _rows: Mapping[PopulationKey, NDArray[np.int64]] = field(repr=False)
-    _times: NDArray[np.float64] | None = field(default=None, repr=False)
+    _table: Table
+    _rows: Mapping[PopulationKey, NDArray[np.int64]]
+    _times: NDArray[np.float64] | None = None
 
     @classmethod
     def from_anndata(cls, adata: AnnData, columns: Columns, *, minimum_cells: int | None = None) -> Populations:
@@ -89,6 +89,9 @@ class Populations:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def __repr__(self) -> str:
+        return f"Populations({self.name!r}, populations={len(self)}, donors={len(self.donors)})"
 
     def __iter__(self) -> Iterator[PopulationKey]:
         return iter(self.keys)

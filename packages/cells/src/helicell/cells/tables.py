@@ -360,25 +360,25 @@ def _table(obs: pd.DataFrame, names: pd.Index[Any], values: Any, *, features: Se
 
 def _positions(names: pd.Index[Any], features: Sequence[str], table: str) -> NDArray[np.int64]:
     """Return where the features stand among all names."""
-    repeated = pd.Index(features)[pd.Index(features).duplicated()]
-    if len(repeated):
-        message = f"the feature {repeated[0]!r} is asked for twice; give every feature once"
-        raise InputError(message)
     doubles = names[names.duplicated()].intersection(pd.Index(features))
     if len(doubles):
         message = (
             f"{table} has several features named {doubles[0]!r}; make the names unique (adata.var_names_make_unique)"
         )
         raise InputError(message)
-    positions = names.get_indexer(pd.Index(features))
-    absent = [feature for feature, position in zip(features, positions, strict=True) if position < 0]
+    repeated = pd.Index(features)[pd.Index(features).duplicated()]
+    if len(repeated):
+        message = f"the feature {repeated[0]!r} is asked for twice; give every feature once"
+        raise InputError(message)
+    known = {feature: position for position, feature in enumerate(names)}
+    absent = [feature for feature in features if feature not in known]
     if absent:
         message = (
             f"{table} lacks {len(absent)} of {len(features)} features: {_listed(absent)}"
             f"{suggestion(absent[0], list(names))}; it has: {_listed(list(names))}"
         )
         raise InputError(message)
-    return positions.astype(np.int64)
+    return np.array([known[feature] for feature in features], dtype=np.int64)
 
 
 def _no_layer(layer: str, known: list[str], table: str) -> InputError:

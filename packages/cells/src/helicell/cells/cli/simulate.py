@@ -73,8 +73,13 @@ def command(
         console.print_json(summary | {"columns": columns.to_mapping()})
     elif not quiet:
         console.print_mapping(f"Simulated {what}", summary)
-        named = {"donor": columns.donor, "condition": columns.condition, "control": columns.control}
-        named |= {"cell-type": columns.cell_type, "dose": columns.dose}
+        named: dict[str, str | None] = {
+            "donor": columns.donor,
+            "condition": columns.condition,
+            "control": columns.control,
+            "cell-type": columns.cell_type,
+            "dose": columns.dose,
+        }
         options_of_train = " ".join(f"--{option} {value}" for option, value in named.items() if value is not None)
         typer.echo(f"Next: helicell cells train {out} {options_of_train} --out RUN")
 
