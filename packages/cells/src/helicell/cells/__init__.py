@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from helicell.cells.baselines import fit_baselines
     from helicell.cells.columns import Columns
+    from helicell.cells.evaluation import Evaluation, evaluate_responses
     from helicell.cells.flow import PopulationFlow
     from helicell.cells.populations import Populations, read_populations
     from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 # Public names and where they live; imported on first use, because torch and scanpy are slow to start.
 _PUBLIC = {
     "Columns": "columns",
+    "Evaluation": "evaluation",
     "PopulationFlow": "flow",
     "PopulationFlowSettings": "settings",
     "PopulationKey": "responses",
@@ -22,6 +25,8 @@ _PUBLIC = {
     "Preprocessing": "preprocessing",
     "PreprocessingSettings": "preprocessing",
     "Response": "responses",
+    "evaluate_responses": "evaluation",
+    "fit_baselines": "baselines",
     "parse_holdout": "splits",
     "read_populations": "populations",
     "split": "splits",
@@ -29,6 +34,7 @@ _PUBLIC = {
 
 __all__ = [
     "Columns",
+    "Evaluation",
     "PopulationFlow",
     "PopulationFlowSettings",
     "PopulationKey",
@@ -36,6 +42,8 @@ __all__ = [
     "Preprocessing",
     "PreprocessingSettings",
     "Response",
+    "evaluate_responses",
+    "fit_baselines",
     "parse_holdout",
     "read_populations",
     "split",
