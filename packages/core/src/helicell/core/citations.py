@@ -356,6 +356,39 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2302.00482",
         },
     ),
+    "yim2023fast": (
+        "article",
+        {
+            "title": "Fast Protein Backbone Generation with {SE}(3) Flow Matching",
+            "author": "Yim, Jason and Campbell, Andrew and Foong, Andrew Y. K. and Gastegger, Michael and "
+            "Jim{\\'e}nez-Luna, Jos{\\'e} and Lewis, Sarah and Satorras, Victor Garcia and Veeling, Bastiaan S. and "
+            "Barzilay, Regina and Jaakkola, Tommi and No{\\'e}, Frank",
+            "journal": "arXiv preprint",
+            "year": "2023",
+            "eprint": "2310.05297",
+        },
+    ),
+    "yim2023se3": (
+        "inproceedings",
+        {
+            "title": "{SE}(3) Diffusion Model with Application to Protein Backbone Generation",
+            "author": "Yim, Jason and Trippe, Brian L. and De Bortoli, Valentin and Mathieu, Emile and "
+            "Doucet, Arnaud and Barzilay, Regina and Jaakkola, Tommi",
+            "booktitle": "International Conference on Machine Learning",
+            "year": "2023",
+            "eprint": "2302.02277",
+        },
+    ),
+    "yue2025reqflow": (
+        "inproceedings",
+        {
+            "title": "{ReQFlow}: Rectified Quaternion Flow for Efficient and High-Quality Protein Backbone Generation",
+            "author": "Yue, Angxiao and Wang, Zichong and Xu, Hongteng",
+            "booktitle": "International Conference on Machine Learning",
+            "year": "2025",
+            "eprint": "2502.14637",
+        },
+    ),
 }
 
 

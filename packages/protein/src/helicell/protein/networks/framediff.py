@@ -45,7 +45,8 @@ class FrameDiffNetwork(nn.Module):
     Attributes
     ----------
     pair_dtype
-        In what pairs of residues are computed without gradients: torch.float32, or torch.bfloat16 for speed.
+        In what the large products over pairs are computed without gradients: torch.float32, or torch.bfloat16, which
+        is faster where processors multiply it natively and moves residues by about 0.01 Angstrom.
 
     Shapes
     ------
@@ -121,9 +122,8 @@ class FrameDiffNetwork(nn.Module):
     ) -> list[Frames]:
         """Predict for chains of one length, without padding, whose places in the padded batch are below `span`."""
         trunk = self.trunk
-        dtype = torch.float32 if torch.is_grad_enabled() else self.pair_dtype
         s = self.node_feature_net(batch.times, batch.index, movable)
-        z = self.edge_feature_net(s, batch.frames.translations, known, places, movable, span=span, dtype=dtype)
+        z = self.edge_feature_net(s, batch.frames.translations, known, places, movable, span=span)
         # Nothing below depends on where the whole is; near the origin distances suffer least from rounding.
         centre = batch.frames.translations.mean(dim=1, keepdim=True)
         x = (batch.frames.translations - centre) / ANGSTROM_PER_NANOMETRE
@@ -138,7 +138,7 @@ class FrameDiffNetwork(nn.Module):
             x, q = trunk[f"bb_update_{block}"](s, x, q, rotation, movable)
             rotation = quaternions.to_matrix(q)
             if block < self.settings.blocks - 1:
-                z = trunk[f"edge_transition_{block}"](s, z)
+                z = trunk[f"edge_transition_{block}"](s, z, dtype=self.pair_dtype)
             predictions.append(Frames(x * ANGSTROM_PER_NANOMETRE + centre, q))
         return predictions
 

@@ -102,7 +102,7 @@ class PublishedPointAttention(nn.Module):
     def _pair_projections(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Biases [batch, heads, residues, residues] and values [batch, residues, residues, channels] by one product."""
         scale = math.sqrt(1 / 3)
-        weight = torch.cat((scale * self.linear_b.weight, self.down_z.weight)).to(z.dtype)
-        offset = torch.cat((scale * self.linear_b.bias, self.down_z.bias)).to(z.dtype)
-        bias, value = linear(z, weight, offset).float().split((self.heads, self.pair_values), dim=-1)
+        weight = torch.cat((scale * self.linear_b.weight, self.down_z.weight))
+        offset = torch.cat((scale * self.linear_b.bias, self.down_z.bias))
+        bias, value = linear(z, weight, offset).split((self.heads, self.pair_values), dim=-1)
         return bias.permute(0, 3, 1, 2), value

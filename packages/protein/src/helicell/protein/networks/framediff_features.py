@@ -78,9 +78,8 @@ class PairFeatures(nn.Module):
         movable: Float[Tensor, "batch residues"],
         *,
         span: int,
-        dtype: torch.dtype,
     ) -> Float[Tensor, "batch residues residues pair_width"]:
-        """Return the features in a dtype.
+        """Return the features.
 
         Parameters
         ----------
@@ -94,24 +93,22 @@ class PairFeatures(nn.Module):
             1 for residues that are free to move, 0 for given ones.
         span
             All places are below this.
-        dtype
-            In what to compute.
         """
-        first, second, offsets, distances = (t.to(dtype) for t in self._tables(s, movable, span))
-        result = [] if torch.is_grad_enabled() else s.new_empty(*x.shape[:2], x.shape[1], self.pair_width, dtype=dtype)
+        first, second, offsets, distances = self._tables(s, movable, span)
+        between = places[:, :, None] - places[:, None] + (span - 1)
+        bins = self._bins(x) * (self.bins + 1) + (0 if known is None else self._bins(known))
+        parts = []
+        result = None if torch.is_grad_enabled() else s.new_empty(*bins.shape, self.pair_width)
         for some, rows in chunks(*x.shape[:2], device=x.device):
-            bins = self._bins(x[some, rows, None], x[some, None]) * (self.bins + 1)
-            if known is not None:
-                bins = bins + self._bins(known[some, rows, None], known[some, None])
-            between = places[some, rows, None] - places[some, None] + (span - 1)
-            h = offsets.index_select(0, between.flatten()) + distances.index_select(0, bins.flatten())
-            h = h.view(*bins.shape, -1).add_(first[some, rows, None]).add_(second[some, None])
-            part = self._perceptron(h.flatten(0, 2)).view(h.shape)
-            if isinstance(result, list):
-                result.append(part)
+            chosen = bins[some, rows]
+            h = offsets.index_select(0, between[some, rows].flatten())
+            h = (h + distances.index_select(0, chosen.flatten())).view(*chosen.shape, -1)
+            part = self._perceptron(h.add_(first[some, rows, None]).add_(second[some, None]))
+            if result is None:
+                parts.append(part)
             else:
                 result[some, rows] = part
-        return joined(result) if isinstance(result, list) else result
+        return joined(parts) if result is None else result
 
     def _tables(self, s: Tensor, movable: Tensor, span: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return what each source contributes to the first layer.
@@ -129,19 +126,17 @@ class PairFeatures(nn.Module):
         now, before = (torch.nn.functional.pad(weight.t(), (0, 0, 1, 0)) for weight in (now, before))
         return first, second, offsets, (now[:, None] + before).flatten(0, 1)
 
-    def _bins(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the bins of distances, from 1; 0 where two points coincide or a distance is just an edge."""
-        distance = torch.linalg.vector_norm(x - y, dim=-1)
+    def _bins(self, x: Tensor) -> Tensor:
+        """Return the bins of all distances, from 1; 0 where two points coincide or a distance is just an edge."""
+        distance = torch.linalg.vector_norm(x[:, :, None] - x[:, None], dim=-1)
         edges = torch.linspace(FIRST_EDGE, LAST_EDGE, self.bins, device=x.device)
         bins = torch.bucketize(distance, edges)
         return torch.where(bins == torch.bucketize(distance, edges, right=True), bins, 0)
 
     def _perceptron(self, h: Tensor) -> Tensor:
-        """Apply all of the embedder but its first layer; the normalisation in full precision."""
-        embedder = self.edge_embedder
-        for layer in (embedder[2], embedder[4]):
-            h = torch.addmm(layer.bias.to(h.dtype), h.relu_(), layer.weight.to(h.dtype).t())  # type: ignore[operator]
-        return embedder[5](h.float())
+        """Apply all of the embedder but its first layer; `h` is used up."""
+        _, _, second, _, third, norm = self.edge_embedder
+        return norm(third(second(h.relu_()).relu_()))
 
 
 def position_waves(position: Tensor, width: int) -> Tensor:

@@ -11,6 +11,8 @@ n_i and n_j are computed once per residue. Pairs are taken in chunks whose inter
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -42,44 +44,72 @@ class PairTransition(nn.Module):
         self.layer_norm = nn.LayerNorm(self.pair_width)
 
     def forward(
-        self, s: Float[Tensor, "batch residues width"], z: Float[Tensor, "batch residues residues pair_width"]
+        self,
+        s: Float[Tensor, "batch residues width"],
+        z: Float[Tensor, "batch residues residues pair_width"],
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> Float[Tensor, "batch residues residues pair_width"]:
-        """Return the new pair features; without gradients they take the place of the old ones."""
+        """Return the new pair features; without gradients they take the place of the old ones.
+
+        Parameters
+        ----------
+        s, z
+            Residues and pairs of them.
+        dtype
+            In what the three large products are computed without gradients. Their sums, the normalisation and the
+            features themselves are in full precision all the same.
+        """
+        dtype = torch.float32 if torch.is_grad_enabled() else dtype
         n = self.initial_embed(s)
-        hidden, final = (self._of_residues(layer, n) for layer in (self.trunk[0], self.final_layer))
-        hidden = [term.to(z.dtype) for term in hidden]
+        first, _, second, _ = (cast(nn.Linear, layer) for layer in self.trunk)
+        hidden = [term.to(dtype) for term in self._of_residues(first, n)]
+        final = self._of_residues(self.final_layer, n)
+        weights = (first.weight[:, : self.pair_width], second.weight, self.final_layer.weight)
+        products = Products(*(weight.to(dtype).t() for weight in weights), second.bias.to(dtype))
         parts = []
         for some, rows in chunks(*z.shape[:2], device=z.device):
-            part = self._update(z[some, rows], *([t[0][some, rows, None], t[1][some, None]] for t in (hidden, final)))
+            terms = [one[some, rows, None] + two[some, None] for one, two in (hidden, final)]
+            part = self.layer_norm(products(z[some, rows].flatten(0, 2).to(dtype), *(t.flatten(0, 2) for t in terms)))
             if torch.is_grad_enabled():
-                parts.append(part)
+                parts.append(part.view(z[some, rows].shape))
             else:
-                z[some, rows] = part
+                z[some, rows] = part.view(z[some, rows].shape)
         return joined(parts) if parts else z
 
-    def _of_residues(self, layer: nn.Linear, n: Tensor) -> list[Tensor]:
+    def _of_residues(self, layer: nn.Linear, n: Tensor) -> tuple[Tensor, Tensor]:
         """Return what n_i and n_j, as the first and second residue of a pair, contribute to a layer; with its bias."""
-        _, first, second = layer.weight.split((self.pair_width, self.residue_width, self.residue_width), dim=1)
-        return [linear(n, first), linear(n, second, layer.bias)]
+        _, one, two = layer.weight.split((self.pair_width, self.residue_width, self.residue_width), dim=1)
+        return linear(n, one), linear(n, two, layer.bias)
 
-    def _update(self, z: Tensor, hidden: list[Tensor], final: list[Tensor]) -> Tensor:
-        """Update a chunk [chains, rows, residues, pair_width], given the terms of its residues."""
-        middle: nn.Linear = self.trunk[2]  # type: ignore[assignment]
-        a, b, f = (
-            weight.to(z.dtype).t()
-            for weight in (self.trunk[0].weight[:, : self.pair_width], middle.weight, self.final_layer.weight)  # type: ignore[union-attr,index]
-        )
-        pairs = z.flatten(0, 2)
-        h = (hidden[0] + hidden[1]).flatten(0, 2).addmm_(pairs, a).relu_()
-        h = torch.addmm(middle.bias.to(z.dtype), h, b).relu_()
-        result = (final[0] + final[1]).flatten(0, 2)
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """The three products that act on every pair: all that the update costs.
+
+    Attributes
+    ----------
+    first, second, last
+        Their matrices, transposed: [pair_width, hidden], [hidden, hidden] and [hidden, pair_width].
+    bias
+        That of the second, [hidden].
+    """
+
+    first: Tensor
+    second: Tensor
+    last: Tensor
+    bias: Tensor
+
+    def __call__(self, pairs: Tensor, hidden: Tensor, result: Tensor) -> Tensor:
+        """Return the update of pairs [pairs, pair_width], given what their residues contribute, which is used up."""
+        h = hidden.addmm_(pairs, self.first).relu_()
+        h = torch.addmm(self.bias, h, self.second).relu_()
+        width = pairs.shape[1]
         if torch.is_grad_enabled():
-            result = torch.addmm(result, h, f).addmm_(pairs, f[: self.pair_width])
-        else:
-            h[:, : self.pair_width] += pairs
-            # In half precision the sum and its normalisation are in full precision all the same.
-            result = result.addmm_(h, f) if h.dtype == result.dtype else result.add_(h @ f)
-        return self.layer_norm(result).view(z.shape)
+            return torch.addmm(result, h, self.last).addmm_(pairs, self.last[:width])
+        h[:, :width] += pairs
+        # Products in half precision are summed in full precision.
+        return result.addmm_(h, self.last) if h.dtype == result.dtype else result.add_(h @ self.last)
 
 
 def chunks(batch: int, residues: int, *, device: torch.device) -> Iterator[tuple[slice, slice]]:
