@@ -65,8 +65,12 @@ class PairTransition(nn.Module):
         first, _, second, _ = (cast(nn.Linear, layer) for layer in self.trunk)
         hidden = [term.to(dtype) for term in self._of_residues(first, n)]
         final = self._of_residues(self.final_layer, n)
-        weights = (first.weight[:, : self.pair_width], second.weight, self.final_layer.weight)
-        products = Products(*(weight.to(dtype).t() for weight in weights), second.bias.to(dtype))
+        products = Products(
+            first=first.weight[:, : self.pair_width].to(dtype).t(),
+            second=second.weight.to(dtype).t(),
+            last=self.final_layer.weight.to(dtype).t(),
+            bias=second.bias.to(dtype),
+        )
         parts = []
         for some, rows in chunks(*z.shape[:2], device=z.device):
             terms = [one[some, rows, None] + two[some, None] for one, two in (hidden, final)]
