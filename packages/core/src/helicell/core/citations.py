@@ -36,6 +36,27 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2303.08797",
         },
     ),
+    "bengio2021flow": (
+        "inproceedings",
+        {
+            "title": "Flow Network based Generative Models for Non-Iterative Diverse Candidate Generation",
+            "author": "Bengio, Emmanuel and Jain, Moksh and Korablyov, Maksym and Precup, Doina and Bengio, Yoshua",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2021",
+            "eprint": "2106.04399",
+        },
+    ),
+    "bengio2023foundations": (
+        "article",
+        {
+            "title": "{GFlowNet} Foundations",
+            "author": "Bengio, Yoshua and Lahlou, Salem and Deleu, Tristan and Hu, Edward J. and Tiwari, Mo and "
+            "Bengio, Emmanuel",
+            "journal": "Journal of Machine Learning Research",
+            "year": "2023",
+            "eprint": "2111.09266",
+        },
+    ),
     "castillo2023adaptive": (
         "article",
         {
@@ -271,6 +292,27 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2209.03003",
         },
     ),
+    "madan2023learning": (
+        "inproceedings",
+        {
+            "title": "Learning {GFlowNets} from Partial Episodes for Improved Convergence and Stability",
+            "author": "Madan, Kanika and Rector-Brooks, Jarrid and Korablyov, Maksym and Bengio, Emmanuel and Jain, Moksh "
+            "and Nica, Andrei Cristian and Bosc, Tom and Bengio, Yoshua and Malkin, Nikolay",
+            "booktitle": "International Conference on Machine Learning",
+            "year": "2023",
+            "eprint": "2209.12782",
+        },
+    ),
+    "malkin2022trajectory": (
+        "inproceedings",
+        {
+            "title": "Trajectory Balance: Improved Credit Assignment in {GFlowNets}",
+            "author": "Malkin, Nikolay and Jain, Moksh and Bengio, Emmanuel and Sun, Chen and Bengio, Yoshua",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2022",
+            "eprint": "2201.13259",
+        },
+    ),
     "munthekaas1999high": (
         "article",
         {
@@ -290,6 +332,16 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "booktitle": "International Conference on Learning Representations",
             "year": "2024",
             "eprint": "2305.00402",
+        },
+    ),
+    "pan2023better": (
+        "inproceedings",
+        {
+            "title": "Better Training of {GFlowNets} with Local Credit and Incomplete Trajectories",
+            "author": "Pan, Ling and Malkin, Nikolay and Zhang, Dinghuai and Bengio, Yoshua",
+            "booktitle": "International Conference on Machine Learning",
+            "year": "2023",
+            "eprint": "2302.01687",
         },
     ),
     "prabhudesai2023aligning": (

@@ -59,7 +59,9 @@ class BitSequences(Environment):
             raise unknown_option("order", order, ORDERS)
         count, self.length = modes.shape
         if not count or not 1 <= word <= 8 or self.length % word:
-            message = f"{count} modes of {self.length} bits in words of {word}; expected a mode, and 1 to 8 bits that fit"
+            message = (
+                f"{count} modes of {self.length} bits in words of {word}; expected a mode, and 1 to 8 bits that fit"
+            )
             raise InputError(message)
         self.modes, self.word, self.sharpness, self.order = modes, word, sharpness, order
         self.words, self.values = self.length // word, 2**word

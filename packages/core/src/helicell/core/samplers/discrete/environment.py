@@ -87,21 +87,25 @@ class Environment(ABC):
             If the environment has none.
         """
         message = (
-            f"{type(self).__name__} gives no log_potential for partial objects, which the objectives fl-db and fl-subtb "
-            "need; choose tb, vargrad, db or subtb, or define the method"
+            f"{type(self).__name__} gives no log_potential for partial objects, which the objectives fl-db and "
+            "fl-subtb need; choose tb, vargrad, db or subtb, or define the method"
         )
         raise InputError(message)
+
+    def forbidden(self, states: States) -> Bool[Tensor, "batch actions"]:
+        """Return which actions are not allowed."""
+        return ~self.allowed(states)
 
     def terminal(self, states: States) -> Bool[Tensor, " batch"]:
         """Return which states are terminal."""
         return ~self.allowed(states).any(dim=1)
 
     def backward_of(self, states: States, actions: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-        """Return the backward actions that undo actions taken in `states`: of the same number, unless redefined."""
+        """Return the backward actions that undo actions taken in `states`: the same numbers, unless redefined."""
         return actions
 
     def forward_of(self, states: States, backward_actions: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-        """Return the actions that lead back to `states` after backward actions: of the same number, unless redefined."""
+        """Return the actions that lead back to `states` after backward actions: the same numbers, unless redefined."""
         return backward_actions
 
     def describe(self, states: States) -> list[str]:

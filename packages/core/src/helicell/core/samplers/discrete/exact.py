@@ -1,7 +1,7 @@
 """What is exactly true of a graph that is written down, by dynamic programming over its levels.
 
 With log flows F, F(end) = R(end) and a backward policy, F(s) = sum over children c of F(c) p_B(s | c); the forward
-policy p_F(c | s) = F(c) p_B(s | c) / F(s) then ends in x with probability R(x) / Z. Other policies end where the forward
+policy p_F(c | s) = F(c) p_B(s | c) / F(s) then ends in x with probability R(x) / Z. Where other policies end, a forward
 pass over the levels says. Everything is in double precision.
 
 Bengio and others, GFlowNet foundations, arXiv 2111.09266.
@@ -87,7 +87,7 @@ def exact_flow(
         log_forward[inner] = torch.where(
             log_flow[inner, None] > IMPOSSIBLE,
             edges - log_flow[inner, None],
-            uniform(environment.allowed_table[inner]).double(),
+            uniform(environment.allowed_table[inner]),
         )
     return ExactFlow(log_flow, log_forward, log_backward)
 
@@ -135,12 +135,12 @@ def marginals(
 
 def uniform_backward(environment: TabularEnvironment) -> Float[Tensor, "states backward_actions"]:
     """Return the log-probabilities that take all parents alike."""
-    return uniform(environment.undoable_table).double()
+    return uniform(environment.undoable_table)
 
 
 def uniform(mask: Tensor) -> Tensor:
-    """Return log-probabilities that are the same wherever a mask [..., choices] is true."""
-    count = mask.sum(dim=-1, keepdim=True).clamp_min(1)
+    """Return log-probabilities, in double precision, that are the same wherever a mask [..., choices] is true."""
+    count = mask.sum(dim=-1, keepdim=True).clamp_min(1).double()
     return torch.where(mask, -count.log(), IMPOSSIBLE)
 
 

@@ -6,7 +6,8 @@ With c = |x / (side - 1) - 1/2| for each coordinate, the usual rewards are
     cosine      R_0 + R_1 prod (1 + cos 50 c) phi(5 c), with the standard normal density phi
     deceptive   R_0 + R_1 - R_1 prod 1[c > 1/10] + R_2 prod 1[3/10 < c < 4/10]
 
-Bengio and others, Flow network based generative models for non-iterative diverse candidate generation, arXiv 2106.04399.
+Bengio and others, Flow network based generative models for non-iterative diverse candidate generation, arXiv
+2106.04399.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def _original(c: Tensor, r_0: float, r_1: float, r_2: float) -> Tensor:
     return r_0 + r_1 * _all(c > 0.25) + r_2 * _all((c > 0.3) & (c < 0.4))
 
 
-def _cosine(c: Tensor, r_0: float, r_1: float, r_2: float) -> Tensor:
+def _cosine(c: Tensor, r_0: float, r_1: float, _: float) -> Tensor:
     density = (-0.5 * (5 * c).square()).exp() / math.sqrt(2 * math.pi)
     return r_0 + r_1 * ((1 + (50 * c).cos()) * density).prod(dim=1)
 

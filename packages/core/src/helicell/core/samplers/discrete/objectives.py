@@ -8,9 +8,9 @@
 | fl-db, fl-subtb | the same | the network's plus the log-potential, the log-potential alone at the end |
 
 With S_k the sum of forward less backward log-probabilities of the first k steps, balance means that v_k = log F_k - S_k
-is the same along a walk; the losses are those of `samplers.objectives`, here for walks of any lengths. A forward-looking
-flow is known at every state up to what is still to come, of which there is nothing left at the end. So every stretch of
-a walk can be learned from, also one that reaches no end.
+is the same along a walk; the losses are those of `samplers.objectives`, here for walks of any lengths. Of a
+forward-looking flow only what is still to come is learned, and at the end nothing is left of it. So every stretch of a
+walk can be learned from, also one that reaches no end.
 
 Malkin and others, arXiv 2201.13259; Madan and others, arXiv 2209.12782; Pan and others, arXiv 2302.01687.
 """
@@ -79,14 +79,14 @@ def loss(
     """
     check_objective(name)
     if name in FORWARD_LOOKING:
-        values = balances(walks, scores, forward_looking_flows(environment, walks, scores))
+        values = balances(scores, forward_looking_flows(environment, walks, scores))
         return detailed(values, walks) if name == "fl-db" else sub_trajectory(values, walks, decay=decay)
     if not walks.whole:
         message = f"the objective {name} needs whole walks, and these were cut; choose fl-db or fl-subtb"
         raise InputError(message)
     log_reward = checked_log_reward(environment, walks.ends, floor=floor).to(scores.log_forward.dtype)
     if name in ("db", "subtb"):
-        values = balances(walks, scores, pinned(scores.log_flow, walks, log_reward))
+        values = balances(scores, pinned(scores.log_flow, walks, log_reward))
         return detailed(values, walks) if name == "db" else sub_trajectory(values, walks, decay=decay)
     counted = torch.ones_like(log_reward, dtype=torch.bool)
     if name == "vargrad":
@@ -98,9 +98,7 @@ def loss(
 
 
 @cited("pan2023better")
-def forward_looking_flows(
-    environment: Environment, walks: Walks, scores: WalkScores
-) -> Float[Tensor, "knots batch"]:
+def forward_looking_flows(environment: Environment, walks: Walks, scores: WalkScores) -> Float[Tensor, "knots batch"]:
     """Return the log flows log F = log F~ + log-potential, with log F~ = 0 in terminal states.
 
     References
@@ -121,9 +119,7 @@ def pinned(
     return torch.where(_last(walks), log_reward, log_flow)
 
 
-def balances(
-    walks: Walks, scores: WalkScores, flows: Float[Tensor, "knots batch"]
-) -> Float[Tensor, "knots batch"]:
+def balances(scores: WalkScores, flows: Float[Tensor, "knots batch"]) -> Float[Tensor, "knots batch"]:
     """Return v: log flow less the sum of forward less backward log-probabilities of the steps before."""
     done = (scores.log_forward - scores.log_backward).cumsum(dim=0)
     return flows - torch.cat((torch.zeros_like(flows[:1]), done))
@@ -136,9 +132,7 @@ def detailed(values: Float[Tensor, "knots batch"], walks: Walks) -> Float[Tensor
 
 
 @cited("madan2023learning")
-def sub_trajectory(
-    values: Float[Tensor, "knots batch"], walks: Walks, *, decay: float = 0.9
-) -> Float[Tensor, ""]:
+def sub_trajectory(values: Float[Tensor, "knots batch"], walks: Walks, *, decay: float = 0.9) -> Float[Tensor, ""]:
     """Return the sub-trajectory balance loss: the mean over walks of sum_{i<j} w_{j-i} (v_i - v_j)^2 / 2.
 
     The weights w_n = lambda^n are normalised over the pairs of each walk. With the symmetric matrix W of all weights,

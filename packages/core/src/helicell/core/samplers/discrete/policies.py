@@ -7,6 +7,7 @@ numbers of a table each of them once, however many walks went through it.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 
 from helicell.core.errors import InputError
 from helicell.core.samplers.discrete.environment import Environment, States
-from helicell.core.samplers.discrete.exact import ExactFlow, uniform
+from helicell.core.samplers.discrete.exact import ExactFlow
 from helicell.core.samplers.discrete.tabular import TabularEnvironment
-from helicell.core.samplers.discrete.walks import Walks
+from helicell.core.samplers.discrete.walks import Chooser, Walks
 
 # Stands for the logarithm of zero of a forbidden action; minus infinity would turn rows without an action into NaN.
 NEVER = -1e9
+# States that are looked at together where all of them are.
+BLOCK = 8192
 BACKWARD = ("learned", "uniform")
 
 
@@ -76,12 +79,12 @@ class Policy(nn.Module, ABC):
     def forward(self, states: States) -> Scores:
         """Return everything about states."""
 
-    def log_forward(self, states: States) -> Float[Tensor, "batch actions"]:
-        """Return the log-probabilities of the actions only."""
+    def forward_logits(self, states: States) -> Float[Tensor, "batch actions"]:
+        """Return the log-probabilities of the actions only, up to a constant in each state."""
         return self(states).log_forward
 
-    def log_backward(self, states: States) -> Float[Tensor, "batch backward_actions"]:
-        """Return the log-probabilities of the backward actions only."""
+    def backward_logits(self, states: States) -> Float[Tensor, "batch backward_actions"]:
+        """Return the log-probabilities of the backward actions only, up to a constant in each state."""
         return self(states).log_backward
 
 
@@ -131,54 +134,51 @@ class NetworkPolicy(Policy):
         self._ends = (experts * environment.actions, experts * environment.actions + gates)
         outputs = self._ends[1] + self.learns_backward * environment.backward_actions + 1
         widths = [environment.features, *[hidden] * layers, outputs]
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for before, after in itertools.pairwise(widths):
             bound = before**-0.5
-            self.weights.append(nn.Parameter(torch.empty(after, before).uniform_(-bound, bound, generator=generator)))
-            self.biases.append(nn.Parameter(torch.empty(after).uniform_(-bound, bound, generator=generator)))
+            for parameters, shape in ((self.weights, (after, before)), (self.biases, (after,))):
+                parameters.append(nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator)))
+        # The same parameters in a plain tuple: going through modules at every layer costs as much as a small layer.
+        self._layers = tuple(zip(self.weights, self.biases, strict=True))
         self.to(environment.device)
 
     def forward(self, states: States) -> Scores:
-        output = self._trunk(states)
-        outputs = nn.functional.linear(output, self.weights[-1], self.biases[-1])
+        outputs = self._outputs(states)
         return Scores(
-            self._forward_head(outputs[:, : self._ends[1]], states),
-            self._backward_head(outputs[:, self._ends[1] : -1], states),
+            self._forward_head(outputs, states).log_softmax(dim=1),
+            self._backward_head(outputs, states).log_softmax(dim=1),
             outputs[:, -1],
         )
 
-    def log_forward(self, states: States) -> Float[Tensor, "batch actions"]:
-        rows = slice(0, self._ends[1])
-        outputs = nn.functional.linear(self._trunk(states), self.weights[-1][rows], self.biases[-1][rows])
-        return self._forward_head(outputs, states)
+    def forward_logits(self, states: States) -> Float[Tensor, "batch actions"]:
+        return self._forward_head(self._outputs(states), states)
 
-    def log_backward(self, states: States) -> Float[Tensor, "batch backward_actions"]:
-        rows = slice(self._ends[1], -1)
-        if not self.learns_backward:
-            return self._backward_head(self.weights[-1].new_zeros(len(states), 0), states)
-        outputs = nn.functional.linear(self._trunk(states), self.weights[-1][rows], self.biases[-1][rows])
-        return self._backward_head(outputs, states)
+    def backward_logits(self, states: States) -> Float[Tensor, "batch backward_actions"]:
+        if self.learns_backward:
+            return self._backward_head(self._outputs(states), states)
+        return self._backward_head(torch.empty(len(states), 0, device=states.device), states)
 
-    def _trunk(self, states: Tensor) -> Tensor:
-        x = self.environment.encode(states).to(self.weights[0].dtype)
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = nn.functional.relu(nn.functional.linear(x, weight, bias))
-        return x
+    def _outputs(self, states: Tensor) -> Tensor:
+        """Return the numbers of all heads side by side."""
+        last_weight, last_bias = self._layers[-1]
+        x = self.environment.encode(states).to(last_weight.dtype)
+        for weight, bias in self._layers[:-1]:
+            x = nn.functional.linear(x, weight, bias).relu_()
+        return nn.functional.linear(x, last_weight, last_bias)
 
     def _forward_head(self, outputs: Tensor, states: Tensor) -> Tensor:
-        forbidden = ~self.environment.allowed(states)
+        forbidden = self.environment.forbidden(states)
         if self.experts == 1:
-            return outputs.masked_fill(forbidden, NEVER).log_softmax(dim=1)
+            return outputs[:, : self._ends[0]].masked_fill(forbidden, NEVER)
         each = outputs[:, : self._ends[0]].unflatten(1, (self.experts, -1))
         each = each.masked_fill(forbidden[:, None], NEVER).log_softmax(dim=2)
-        return (each + outputs[:, self._ends[0] :, None].log_softmax(dim=1)).logsumexp(dim=1)
+        return (each + outputs[:, self._ends[0] : self._ends[1], None].log_softmax(dim=1)).logsumexp(dim=1)
 
     def _backward_head(self, outputs: Tensor, states: Tensor) -> Tensor:
         undoable = self.environment.undoable(states)
-        if not self.learns_backward:
-            return uniform(undoable).to(outputs.dtype).clamp_min(NEVER)
-        return outputs.masked_fill(~undoable, NEVER).log_softmax(dim=1)
+        logits = outputs[:, self._ends[1] : -1] if self.learns_backward else outputs.new_zeros(undoable.shape)
+        return logits.masked_fill(~undoable, NEVER)
 
 
 class TablePolicy(Policy):
@@ -208,38 +208,70 @@ class TablePolicy(Policy):
         else:
             logits = flow.log_forward.clamp_min(NEVER), flow.log_backward.clamp_min(NEVER)
             log_flow = flow.log_flow.clone()
-        self.forward_logits = nn.Parameter(logits[0])
-        self.backward_logits = nn.Parameter(logits[1], requires_grad=backward == "learned")
+        self.forward_table = nn.Parameter(logits[0])
+        self.backward_table = nn.Parameter(logits[1], requires_grad=backward == "learned")
         self.log_flow = nn.Parameter(log_flow)
 
     def forward(self, states: States) -> Scores:
         allowed, undoable = self.environment.allowed(states), self.environment.undoable(states)
         return Scores(
-            self.forward_logits[states].masked_fill(~allowed, NEVER).log_softmax(dim=1),
-            self.backward_logits[states].masked_fill(~undoable, NEVER).log_softmax(dim=1),
+            self.forward_table[states].masked_fill(~allowed, NEVER).log_softmax(dim=1),
+            self.backward_table[states].masked_fill(~undoable, NEVER).log_softmax(dim=1),
             self.log_flow[states],
         )
 
 
-def chooser(policy: Policy, *, backward: bool = False) -> _Chooser:
+def chooser(policy: Policy, *, backward: bool = False) -> Chooser:
     """Return the function by which `walks.walk`, or `walks.walk_back`, asks a policy."""
-    return _Chooser(policy, backward)
+    asked = policy.backward_logits if backward else policy.forward_logits
+
+    def ask_once(states: Tensor) -> Tensor:
+        distinct, places = states.unique(return_inverse=True)
+        return asked(distinct).index_select(0, places)
+
+    return ask_once if isinstance(policy.environment, TabularEnvironment) else asked
 
 
-@dataclass(frozen=True, slots=True)
-class _Chooser:
-    policy: Policy
-    backward: bool
+class Memory:
+    """The log-probabilities of all states of a graph that is written down, as they were when last looked at.
+
+    Walks that are chosen by it cost lookups only. They are those of a policy of some iterations ago, which every
+    objective can learn from; states that are visited are looked at anew in every iteration, see `score`.
+
+    Parameters
+    ----------
+    policy
+        The policy.
+
+    Raises
+    ------
+    InputError
+        If its environment is not written down.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        if not isinstance(policy.environment, TabularEnvironment):
+            message = (
+                f"{type(policy.environment).__name__} is not written down, so that its states cannot be remembered; "
+                "tabulate it, or walk without a lag"
+            )
+            raise InputError(message)
+        self.policy, self.environment = policy, policy.environment
+        self.inner = self.environment.order[~self.environment.terminal_table[self.environment.order]]
+        self.log_forward = torch.empty(self.environment.children.shape, device=self.environment.device)
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Look at all states."""
+        for states in self.inner.split(BLOCK):
+            self.log_forward[states] = self.policy.forward_logits(states).to(self.log_forward)
 
     def __call__(self, states: Tensor) -> Tensor:
-        asked = self.policy.log_backward if self.backward else self.policy.log_forward
-        if states.ndim > 1:
-            return asked(states)
-        distinct, places = states.unique(return_inverse=True)
-        return asked(distinct)[places]
+        return self.log_forward.index_select(0, states)
 
 
-def score(policy: Policy, walks: Walks) -> WalkScores:
+def score(policy: Policy, walks: Walks, *, memory: Memory | None = None) -> WalkScores:
     """Return the log-probabilities and flows along walks, with their graph, in one pass of the policy.
 
     Parameters
@@ -248,6 +280,8 @@ def score(policy: Policy, walks: Walks) -> WalkScores:
         The policy.
     walks
         Made by it, or by any other.
+    memory
+        Where the log-probabilities of the visited states are put down.
     """
     environment = policy.environment
     seen = walks.visited
@@ -262,11 +296,11 @@ def score(policy: Policy, walks: Walks) -> WalkScores:
     else:
         states, rows[seen] = states.unique(return_inverse=True)
     scores = policy(states)
+    if memory is not None:
+        memory.log_forward[states] = scores.log_forward.detach()
     log_forward = _picked(scores.log_forward, rows[:-1], walks.actions)
     log_backward = _picked(scores.log_backward, rows[1:], walks.backward_actions)
-    return WalkScores(
-        log_forward * walks.taken, log_backward * (walks.taken & seen[1:]), scores.log_flow[rows] * seen
-    )
+    return WalkScores(log_forward * walks.taken, log_backward * (walks.taken & seen[1:]), scores.log_flow[rows] * seen)
 
 
 def _picked(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -275,8 +309,8 @@ def _picked(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def tabulated(policy: Policy, environment: TabularEnvironment, *, block: int = 8192) -> Scores:
+def tabulated(policy: Policy, environment: TabularEnvironment) -> Scores:
     """Return what a policy says of every state of a graph that is written down."""
-    parts = [policy(states) for states in torch.arange(environment.states).split(block)]
+    parts = [policy(states) for states in torch.arange(environment.states).split(BLOCK)]
     names = ("log_forward", "log_backward", "log_flow")
     return Scores(*(torch.cat([getattr(part, name) for part in parts]) for name in names))

@@ -32,7 +32,7 @@ class DiscreteSamples:
         Of each, shape [count], in double precision.
     """
 
-    states: Shaped[Tensor, "count *state"]
+    states: Shaped[Tensor, "count ..."]
     log_reward: Float[Tensor, " count"]
     log_weight: Float[Tensor, " count"]
 

@@ -37,7 +37,7 @@ class SetEnvironment(Environment):
     log_reward
         From sets [batch, items] to log-rewards [batch].
     log_potential
-        The same for partial sets, equal to the log-reward where a set may end; needed by the forward-looking objectives.
+        The same for partial sets, equal to the log-reward where a set may end; the forward-looking objectives need it.
     names
         Of the items.
 

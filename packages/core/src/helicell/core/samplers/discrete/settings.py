@@ -29,6 +29,9 @@ class DiscreteSettings(Settings):
     exploration_share: float = Field(
         0.5, gt=0, description="share of the iterations over which exploration falls to zero"
     )
+    lag: int = Field(
+        0, ge=0, description="walk by log-probabilities that are up to this many iterations old; tables of states only"
+    )
     decay: float = Field(0.9, gt=0, description="lambda of sub-trajectory balance")
     window: float | None = Field(
         None, gt=0, le=1, description="learn from stretches of walks only, of this share of the longest walk"

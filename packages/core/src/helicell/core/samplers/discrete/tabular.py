@@ -74,6 +74,7 @@ class TabularEnvironment(Environment):
         self.feature_table = torch.eye(count) if features is None else features
         self.features = self.feature_table.shape[1]
         self.allowed_table = self.children != NONE
+        self.forbidden_table = ~self.allowed_table
         self.terminal_table = ~self.allowed_table.any(dim=1)
         self._number_parents()
         self.order, sizes = _levels(self.children, initial_state)
@@ -121,28 +122,31 @@ class TabularEnvironment(Environment):
         return torch.full((count,), self.initial_state, device=self.device)
 
     def allowed(self, states: States) -> Bool[Tensor, "batch actions"]:
-        return self.allowed_table[states]
+        return self.allowed_table.index_select(0, states)
+
+    def forbidden(self, states: States) -> Bool[Tensor, "batch actions"]:
+        return self.forbidden_table.index_select(0, states)
 
     def undoable(self, states: States) -> Bool[Tensor, "batch backward_actions"]:
-        return self.undoable_table[states]
+        return self.undoable_table.index_select(0, states)
 
     def terminal(self, states: States) -> Bool[Tensor, " batch"]:
-        return self.terminal_table[states]
+        return self.terminal_table.index_select(0, states)
 
     def step(self, states: States, actions: Int[Tensor, " batch"]) -> States:
-        return self.children[states, actions]
+        return self.children.take(states * self.actions + actions)
 
     def undo(self, states: States, backward_actions: Int[Tensor, " batch"]) -> States:
         return self.parents[states, backward_actions]
 
     def backward_of(self, states: States, actions: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-        return self.backward_table[states, actions]
+        return self.backward_table.take(states * self.actions + actions)
 
     def forward_of(self, states: States, backward_actions: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         return self.forward_table[states, backward_actions]
 
     def encode(self, states: States) -> Float[Tensor, "batch features"]:
-        return self.feature_table[states]
+        return self.feature_table.index_select(0, states)
 
     def log_reward(self, states: States) -> Float[Tensor, " batch"]:
         return self.reward_table[states]

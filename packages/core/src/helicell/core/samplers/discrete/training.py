@@ -22,7 +22,7 @@ from helicell.core.errors import HelicellError, InputError
 from helicell.core.runs.seeds import sample_generator
 from helicell.core.samplers.discrete.environment import Environment, checked_log_reward
 from helicell.core.samplers.discrete.objectives import FORWARD_LOOKING, loss
-from helicell.core.samplers.discrete.policies import NetworkPolicy, Policy, WalkScores, chooser, score
+from helicell.core.samplers.discrete.policies import Memory, NetworkPolicy, Policy, WalkScores, chooser, score
 from helicell.core.samplers.discrete.settings import DiscreteSettings
 from helicell.core.samplers.discrete.walks import Walks, walk, walk_back
 from helicell.core.samplers.replay import ReplayBuffer
@@ -75,6 +75,7 @@ class DiscreteTrainer:
         ]
         self._base_rates = [settings.learning_rate, settings.log_z_rate]
         self.optimiser = torch.optim.Adam(groups, fused=True)
+        self.memory = Memory(self.policy) if settings.lag else None
         self.replay: ReplayBuffer | None = None
         if settings.replay_share:
             width = environment.initial(1).reshape(1, -1).shape[1]
@@ -94,8 +95,10 @@ class DiscreteTrainer:
         generator = sample_generator(settings.seed, self.iteration, stream="samplers/discrete/train")
         for group, rate in zip(self.optimiser.param_groups, self._base_rates, strict=True):
             group["lr"] = rate * settings.rate_factor(self.iteration)
+        if self.memory is not None and self.iteration % settings.lag == 0:
+            self.memory.refresh()
         walks = self._walks(generator)
-        scores = score(self.policy, walks)
+        scores = score(self.policy, walks, memory=self.memory)
         if self.iteration == 0 and settings.objective == "tb":
             # A first guess of log Z spares it the way there.
             self.log_z.data.copy_(self._log_weights(walks, scores).mean())
@@ -144,7 +147,7 @@ class DiscreteTrainer:
         ahead = max(settings.batch - back, 1)
         walks = walk(
             self.environment,
-            chooser(self.policy),
+            self.memory or chooser(self.policy),
             ahead,
             generator=generator,
             exploration=settings.exploration_at(self.iteration),
@@ -178,6 +181,8 @@ class DiscreteTrainer:
             tensors |= {f"optimiser.{number}.{name}": value for name, value in entry.items()}
         if self.replay is not None:
             tensors |= {f"replay.{name}": value for name, value in self.replay.state().items()}
+        if self.memory is not None:
+            tensors["memory"] = self.memory.log_forward
         return {**tensors, "log_z": self.log_z.detach(), "counts": torch.tensor([self.iteration, self.walked])}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
@@ -191,6 +196,8 @@ class DiscreteTrainer:
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
         if self.replay is not None:
             self.replay.load(_part(tensors, "replay"))
+        if self.memory is not None:
+            self.memory.log_forward.copy_(tensors["memory"])
         self.iteration, self.walked = tensors["counts"].tolist()
 
 
@@ -258,12 +265,14 @@ def _check(settings: DiscreteSettings) -> None:
         return
     if settings.objective not in FORWARD_LOOKING:
         message = (
-            f"stretches of walks (window: {settings.window}) teach nothing to the objective {settings.objective}, which "
-            "needs the reward of the end; choose fl-db or fl-subtb"
+            f"stretches of walks (window: {settings.window}) teach nothing to the objective {settings.objective}, "
+            "which needs the reward of the end; choose fl-db or fl-subtb"
         )
         raise InputError(message)
     if settings.replay_share:
-        message = "a replay buffer keeps ends with their rewards, and stretches of walks have none; leave out one of both"
+        message = (
+            "a replay buffer keeps ends with their rewards, and stretches of walks have none; leave out one of both"
+        )
         raise InputError(message)
 
 

@@ -1,17 +1,18 @@
 """Walks: states and actions of a batch, forward from the initial state or backward from ends, without a graph.
 
-A policy is asked for log-probabilities at each step only to choose; what the objectives differentiate is taken
-afterwards, in one pass over all the states that were visited (see `policies`). Choices are exponential races, that is
-Gumbel-max: the action with the largest log p - log E, with E from the exponential distribution.
+A policy is asked at each step only to choose; what the objectives differentiate is taken afterwards, in one pass over
+all the states that were visited (see `policies`). Choices are exponential races, that is Gumbel-max: the action with
+the largest log p - log E, with E from the exponential distribution.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from helicell.core.errors import InputError
@@ -20,7 +21,10 @@ from helicell.core.samplers.discrete.environment import Environment, States
 Generators = torch.Generator | Sequence[torch.Generator]
 """Of all walks together, or one for each walk."""
 Chooser = Callable[[Tensor], Tensor]
-"""From states to the log-probabilities of all actions, or backward actions, the forbidden ones far below."""
+"""From states to the log-probabilities of all actions, or backward actions, the forbidden ones below `FORBIDDEN`."""
+FORBIDDEN = -1e8
+# Random numbers that are drawn at once.
+MOST_NUMBERS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Walks:
         Whether the walks start at the initial state and end in terminal ones, all of them.
     """
 
-    states: Shaped[Tensor, "knots batch *state"]
+    states: Shaped[Tensor, "knots batch ..."]
     actions: Int[Tensor, "steps batch"]
     backward_actions: Int[Tensor, "steps batch"]
     lengths: Int[Tensor, " batch"]
@@ -86,6 +90,20 @@ class Walks:
             backward_actions=torch.cat((self.backward_actions, zeros)),
         )
 
+    def turned(self) -> Walks:
+        """Return the walks with every one turned around within its own length."""
+        device = self.lengths.device
+        batch = torch.arange(len(self.lengths), device=device)
+        knots = (self.lengths - torch.arange(self.steps + 1, device=device)[:, None]).clamp_min(0)
+        steps = (self.lengths - 1 - torch.arange(self.steps, device=device)[:, None]).clamp_min(0)
+        taken = self.taken
+        return replace(
+            self,
+            states=self.states[knots, batch],
+            actions=self.actions[steps, batch] * taken,
+            backward_actions=self.backward_actions[steps, batch] * taken,
+        )
+
     def window(self, steps: int, generator: torch.Generator) -> Walks:
         """Cut a stretch of at most `steps` steps out of each walk, anywhere, every place alike.
 
@@ -130,7 +148,7 @@ def walk(
     environment
         The graph.
     log_forward
-        The policy's log-probabilities of the actions.
+        The policy's log-probabilities of the actions, up to a constant in each state.
     count
         How many walks.
     generator
@@ -143,31 +161,30 @@ def walk(
     InputError
         If a walk is longer than the environment says.
     """
-    states = environment.initial(count)
-    history, taken, undoing = [states], [], []
-    lengths = torch.zeros(count, dtype=torch.long, device=states.device)
-    active = torch.arange(count, device=states.device)
-    active = active[~environment.terminal(states)]
-    while len(active):
-        if len(taken) == environment.longest:
-            message = f"walks are longer than {environment.longest} steps; set the environment's `longest` to the longest"
-            raise InputError(message)
-        current = states[active]
-        chosen = _choose(log_forward(current), generator, active, exploration, environment.allowed(current))
-        reached = environment.step(current, chosen)
-        taken.append(_placed(chosen, active, count))
-        undoing.append(_placed(environment.backward_of(current, chosen), active, count))
-        states = reached if len(active) == count else states.index_copy(0, active, reached)
-        history.append(states)
-        lengths[active] += 1
-        active = active[~environment.terminal(reached)]
-    return _assembled(history, taken, undoing, lengths)
+    start = environment.initial(count)
+    active = torch.arange(count, device=start.device)
+    races = _Races(generator, environment.actions, environment.longest, exploration)
+    record = _Record(start)
+    states, going = start, ~environment.terminal(start)
+    while True:
+        if not bool(going.all()):
+            active, states = active[going], states[going]
+        if not len(active):
+            break
+        _check_length(environment, record.steps)
+        chosen = races.choose(log_forward(states), record.steps, active)
+        states = environment.step(states, chosen)
+        record.append(active, states, chosen)
+        going = ~environment.terminal(states)
+    walks = record.walks()
+    taken = walks.taken
+    undoing = torch.zeros_like(walks.actions)
+    undoing[taken] = environment.backward_of(walks.states[:-1][taken], walks.actions[taken])
+    return replace(walks, backward_actions=undoing)
 
 
 @torch.no_grad()
-def walk_back(
-    environment: Environment, log_backward: Chooser, ends: States, *, generator: Generators
-) -> Walks:
+def walk_back(environment: Environment, log_backward: Chooser, ends: States, *, generator: Generators) -> Walks:
     """Walk back from terminal states to the initial one, and return the walks as they would have been taken.
 
     Parameters
@@ -175,82 +192,125 @@ def walk_back(
     environment
         The graph.
     log_backward
-        The policy's log-probabilities of the backward actions.
+        The policy's log-probabilities of the backward actions, up to a constant in each state.
     ends
         Terminal states.
     generator
         Of the choices, for all walks or for each.
+
+    Raises
+    ------
+    InputError
+        If a walk is longer than the environment says.
     """
-    count = len(ends)
-    states = ends
-    history, taken, undoing = [ends], [], []
-    lengths = torch.zeros(count, dtype=torch.long, device=ends.device)
-    active = torch.arange(count, device=ends.device)
-    active = active[environment.undoable(ends).any(dim=1)]
-    while len(active):
-        if len(taken) == environment.longest:
-            message = f"walks are longer than {environment.longest} steps; set the environment's `longest` to the longest"
-            raise InputError(message)
-        current = states[active]
-        chosen = _choose(log_backward(current), generator, active, 0.0, None)
-        parents = environment.undo(current, chosen)
-        undoing.append(_placed(chosen, active, count))
-        taken.append(_placed(environment.forward_of(current, chosen), active, count))
-        states = states.index_copy(0, active, parents)
-        history.append(states)
-        lengths[active] += 1
-        active = active[environment.undoable(parents).any(dim=1)]
-    backward = _assembled(history, taken, undoing, lengths)
-    return _reversed(backward)
-
-
-def _assembled(history: list[Tensor], taken: list[Tensor], undoing: list[Tensor], lengths: Tensor) -> Walks:
-    none = lengths.new_zeros(0, len(lengths))
-    return Walks(
-        torch.stack(history),
-        torch.stack(taken) if taken else none,
-        torch.stack(undoing) if undoing else none,
-        lengths,
-    )
-
-
-def _reversed(walks: Walks) -> Walks:
-    """Turn every walk around within its own length."""
-    batch = torch.arange(len(walks.lengths), device=walks.lengths.device)
-    knots = (walks.lengths - torch.arange(walks.steps + 1, device=batch.device)[:, None]).clamp_min(0)
-    steps = (walks.lengths - 1 - torch.arange(walks.steps, device=batch.device)[:, None]).clamp_min(0)
-    states = walks.states[knots, batch]
+    active = torch.arange(len(ends), device=ends.device)
+    races = _Races(generator, environment.backward_actions, environment.longest, 0.0)
+    record = _Record(ends)
+    states, going = ends, environment.undoable(ends).any(dim=1)
+    while True:
+        if not bool(going.all()):
+            active, states = active[going], states[going]
+        if not len(active):
+            break
+        _check_length(environment, record.steps)
+        chosen = races.choose(log_backward(states), record.steps, active)
+        states = environment.undo(states, chosen)
+        record.append(active, states, chosen)
+        going = environment.undoable(states).any(dim=1)
+    walks = record.walks().turned()
     taken = walks.taken
-    return Walks(states, walks.actions[steps, batch] * taken, walks.backward_actions[steps, batch] * taken, walks.lengths)
+    actions = torch.zeros_like(walks.actions)
+    actions[taken] = environment.forward_of(walks.states[1:][taken], walks.actions[taken])
+    return replace(walks, actions=actions, backward_actions=walks.actions)
 
 
-def _placed(values: Tensor, active: Tensor, count: int) -> Tensor:
-    if len(active) == count:
-        return values
-    return values.new_zeros(count).index_copy_(0, active, values)
+def _check_length(environment: Environment, steps: int) -> None:
+    if steps == environment.longest:
+        message = f"walks are longer than {steps} steps; set the environment's `longest` to the longest there are"
+        raise InputError(message)
 
 
-def _choose(
-    log_probabilities: Tensor, generator: Generators, active: Tensor, exploration: float, allowed: Tensor | None
-) -> Int[Tensor, " batch"]:
-    """Choose one column of each row."""
-    rows, columns = log_probabilities.shape
-    explores = exploration > 0 and allowed is not None
-    noise = _exponential(rows, columns + explores, generator, active).to(log_probabilities)
-    if explores and allowed is not None:
-        # The extra number decides whether to explore: the exponential distribution function of it is uniform.
-        explore = noise[:, -1:] < -torch.log1p(torch.tensor(-min(exploration, 1.0))).to(noise)
-        noise = noise[:, :-1]
-        anything = torch.zeros_like(log_probabilities).masked_fill_(~allowed, torch.finfo(noise.dtype).min)
-        log_probabilities = torch.where(explore, anything, log_probabilities)
-    return (log_probabilities - noise.log()).argmax(dim=1)
+class _Record:
+    """What a batch of walks did, step by step, for those that were still on their way."""
+
+    def __init__(self, start: Tensor) -> None:
+        self.start = start
+        self.active: list[Tensor] = []
+        self.states: list[Tensor] = []
+        self.chosen: list[Tensor] = []
+
+    @property
+    def steps(self) -> int:
+        return len(self.active)
+
+    def append(self, active: Tensor, states: Tensor, chosen: Tensor) -> None:
+        self.active.append(active)
+        self.states.append(states)
+        self.chosen.append(chosen)
+
+    def walks(self) -> Walks:
+        """Return the walks, each staying in its last state, with what was chosen as actions and backward actions."""
+        count, device = len(self.start), self.start.device
+        if not self.steps:
+            none = torch.zeros(0, count, dtype=torch.long, device=device)
+            return Walks(self.start[None], none, none, torch.zeros(count, dtype=torch.long, device=device))
+        sizes = torch.tensor([len(active) for active in self.active], device=device)
+        walk = torch.cat(self.active)
+        step = torch.arange(self.steps, device=device).repeat_interleave(sizes)
+        lengths = torch.bincount(walk, minlength=count)
+        states = self.start.new_zeros(self.steps + 1, *self.start.shape)
+        states[0] = self.start
+        states[step + 1, walk] = torch.cat(self.states)
+        if int(sizes[-1]) < count:
+            knots = torch.arange(self.steps + 1, device=device)[:, None].minimum(lengths)
+            states = states[knots, torch.arange(count, device=device)]
+        actions = torch.zeros(self.steps, count, dtype=torch.long, device=device)
+        actions[step, walk] = torch.cat(self.chosen)
+        return Walks(states, actions, actions, lengths)
 
 
-def _exponential(rows: int, columns: int, generator: Generators, active: Tensor) -> Float[Tensor, "rows columns"]:
-    """Draw from the exponential distribution, on the CPU, for each walk from its own generator where there are several."""
-    if isinstance(generator, torch.Generator):
-        return torch.empty(rows, columns).exponential_(generator=generator)
-    noise = torch.empty(rows, columns)
-    for row, number in enumerate(active.tolist()):
-        noise[row].exponential_(generator=generator[number])
-    return noise
+class _Races:
+    """Choices by exponential races; numbers of one generator are drawn for many steps at once.
+
+    Parameters
+    ----------
+    generator
+        Of all walks, or one for each.
+    choices
+        How many there are in each state.
+    longest
+        Steps of the longest walk.
+    exploration
+        The probability of a blind choice.
+    """
+
+    def __init__(self, generator: Generators, choices: int, longest: int, exploration: float) -> None:
+        self.generator, self.choices, self.longest = generator, choices, longest
+        # The logarithm of an exponential number is below this with the probability of exploring.
+        self.explored = math.log(-math.log1p(-exploration)) if 0 < exploration < 1 else math.inf
+        self.columns = choices + (exploration > 0)
+        self.noise = torch.empty(0)
+        self.first = 0
+
+    def choose(self, logits: Tensor, step: int, active: Tensor) -> Int[Tensor, " batch"]:
+        """Choose a column of each row."""
+        noise = self._draw(step, active).to(logits)
+        if self.columns > self.choices:
+            explore = noise[:, -1:] < self.explored
+            noise = noise[:, :-1]
+            logits = logits.masked_fill(explore & (logits > FORBIDDEN), 0.0)
+        return (logits - noise).argmax(dim=1)
+
+    def _draw(self, step: int, active: Tensor) -> Tensor:
+        """Return logarithms of exponential numbers, shape [active, columns]."""
+        rows = len(active)
+        if not isinstance(self.generator, torch.Generator):
+            noise = torch.empty(rows, self.columns)
+            for row, number in enumerate(active.tolist()):
+                noise[row].exponential_(generator=self.generator[number])
+            return noise.log_()
+        if step >= self.first + len(self.noise):
+            steps = min(max(MOST_NUMBERS // (rows * self.columns), 1), self.longest - step)
+            self.noise = torch.empty(steps, rows, self.columns).exponential_(generator=self.generator).log_()
+            self.first = step
+        return self.noise[step - self.first, :rows]
