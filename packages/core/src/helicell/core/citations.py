@@ -296,8 +296,8 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
         "inproceedings",
         {
             "title": "Learning {GFlowNets} from Partial Episodes for Improved Convergence and Stability",
-            "author": "Madan, Kanika and Rector-Brooks, Jarrid and Korablyov, Maksym and Bengio, Emmanuel and Jain, Moksh "
-            "and Nica, Andrei Cristian and Bosc, Tom and Bengio, Yoshua and Malkin, Nikolay",
+            "author": "Madan, Kanika and Rector-Brooks, Jarrid and Korablyov, Maksym and Bengio, Emmanuel and "
+            "Jain, Moksh and Nica, Andrei Cristian and Bosc, Tom and Bengio, Yoshua and Malkin, Nikolay",
             "booktitle": "International Conference on Machine Learning",
             "year": "2023",
             "eprint": "2209.12782",
