@@ -234,8 +234,8 @@ class Populations:
             identity = control_rows.tobytes()
             if identity not in controls:
                 name = f"{key.donor} / {key.cell_type} / {self.columns.control}"
-                controls[identity] = self._read(_drawn(control_rows, cells, seed, name), preprocessing)
-            treated = self._read(_drawn(rows, cells, seed, str(key)), preprocessing)
+                controls[identity] = self._read(draw_rows(control_rows, cells, seed, name), preprocessing)
+            treated = self._read(draw_rows(rows, cells, seed, str(key)), preprocessing)
             responses.append(Response(key=key, control=controls[identity], treated=treated))
         return responses
 
@@ -282,12 +282,12 @@ def _sorted_out(table: Table, columns: Columns, minimum_cells: int | None) -> Po
             dose=None if doses is None else float(doses[rows[0]]),
             time=None if times is None else float(times[rows[0]]),
         ): rows
-        for rows in _groups(labels, np.flatnonzero(~control))
+        for rows in group_rows(labels, np.flatnonzero(~control))
     }
     labels = [label for label in (donors, types) if label is not None]
     controls: dict[ControlKey, NDArray[np.int64]] = {
         (str(donors[rows[0]]), None if types is None else str(types[rows[0]])): rows
-        for rows in _groups(labels, np.flatnonzero(control))
+        for rows in group_rows(labels, np.flatnonzero(control))
     }
     keys = _large_enough(table, treated, controls, minimum_cells)
     pairs = {(key.donor, key.cell_type) for key in keys}
@@ -335,7 +335,7 @@ def _large_enough(
     """Return the keys with enough cells on both sides; complain of the others or leave them out."""
     least = MINIMUM_CELLS if minimum_cells is None else minimum_cells
     sizes = {key: (len(controls.get((key.donor, key.cell_type), ())), len(rows)) for key, rows in treated.items()}
-    small = sorted((key for key, counts in sizes.items() if min(counts) < least), key=_order)
+    small = sorted((key for key, counts in sizes.items() if min(counts) < least), key=sort_key)
     if small:
         counts = sizes[small[0]]
         described = f"{small[0]} ({counts[0]} control and {counts[1]} treated cells)"
@@ -347,10 +347,10 @@ def _large_enough(
             )
             raise InputError(message)
         logger.info("left out %s%s: fewer than %d cells a side", described, more, least)
-    return tuple(sorted(set(treated) - set(small), key=_order))
+    return tuple(sorted(set(treated) - set(small), key=sort_key))
 
 
-def _groups(labels: Sequence[NDArray[np.generic]], rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def group_rows(labels: Sequence[NDArray[np.generic]], rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield the rows that share all labels, in order."""
     codes = np.stack([np.unique(label, return_inverse=True)[1][rows] for label in labels])
     _, group = np.unique(codes, axis=1, return_inverse=True)
@@ -359,7 +359,7 @@ def _groups(labels: Sequence[NDArray[np.generic]], rows: NDArray[np.int64]) -> I
     yield from np.split(rows[order], starts)
 
 
-def _order(key: PopulationKey) -> tuple[object, ...]:
+def sort_key(key: PopulationKey) -> tuple[object, ...]:
     """Order keys that lack some of their parts."""
     return key.donor, key.cell_type or "", key.condition, key.dose or 0.0, key.time or 0.0
 
@@ -371,7 +371,7 @@ def _known(what: str, given: Sequence[str] | None, known: Sequence[str]) -> Sequ
     return given
 
 
-def _drawn(rows: NDArray[np.int64], cells: int | None, seed: int, name: str) -> NDArray[np.int64]:
+def draw_rows(rows: NDArray[np.int64], cells: int | None, seed: int, name: str) -> NDArray[np.int64]:
     """Draw rows without repetition, by a stream that belongs to the population."""
     if cells is None or len(rows) <= cells:
         return rows

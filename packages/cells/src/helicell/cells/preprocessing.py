@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from helicell.core.errors import InputError
+from helicell.core.errors import InputError, unknown_option
 from helicell.core.runs.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -48,6 +48,7 @@ class PreprocessingSettings(Settings):
         "none", description="arcsinh(x / cofactor) of cytometry, normalised log(1 + x) of counts, or neither"
     )
     cofactor: float = Field(5.0, gt=0, description="of arcsinh: 5 for mass cytometry, 150 for fluorescence")
+    linear: tuple[str, ...] = Field((), description="features that arcsinh leaves as they are, such as scatter")
     target_sum: float | None = Field(
         None, gt=0, description="of counts: what every cell is normalised to; unless given, the training cells' median"
     )
@@ -61,6 +62,9 @@ class PreprocessingSettings(Settings):
     def _fitting(self) -> PreprocessingSettings:
         if self.highly_variable is not None and self.kind != "counts":
             message = f"highly_variable needs counts, the kind is {self.kind}"
+            raise ValueError(message)
+        if self.linear and self.kind != "arcsinh":
+            message = f"linear features need arcsinh, the kind is {self.kind}"
             raise ValueError(message)
         return self
 
@@ -209,7 +213,8 @@ class Preprocessing:
         if self.loadings is not None:
             result = result @ self.loadings.T + self.offset
         if self.settings.kind == "arcsinh":
-            result = np.sinh(result) * self.settings.cofactor
+            spread_out = ~_linear(self.settings, self.features)
+            result[:, spread_out] = np.sinh(result[:, spread_out]) * self.settings.cofactor
         if self.settings.kind == "counts":
             sizes = self.target_sum if totals is None else np.asarray(totals, dtype=np.float64)[:, None]
             result = np.expm1(np.maximum(result, 0.0)) * (sizes / self.target_sum)
@@ -252,12 +257,20 @@ def _spread(settings: PreprocessingSettings, values: NDArray[Any], target: float
     """Take the first step, from measurements to values whose differences mean the same everywhere."""
     result = np.asarray(values, dtype=np.float64)
     if settings.kind == "arcsinh":
-        return np.asarray(np.arcsinh(result / settings.cofactor))
+        return np.where(_linear(settings, features), result, np.arcsinh(result / settings.cofactor))
     if settings.kind == "counts":
         _check_counts(result, features)
         totals = result.sum(axis=1, keepdims=True)
         return np.asarray(np.log1p(result * (target / np.where(totals > 0, totals, 1.0))))
     return result
+
+
+def _linear(settings: PreprocessingSettings, features: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which features arcsinh leaves alone."""
+    for name in settings.linear:
+        if name not in features:
+            raise unknown_option("linear feature", name, features)
+    return np.isin(features, settings.linear)
 
 
 def _target_sum(settings: PreprocessingSettings, populations: Measurements, rows: NDArray[np.int64]) -> float:

@@ -1,0 +1,1 @@
+"""Time courses of populations: read, interpolated, and followed by a learned flow."""
