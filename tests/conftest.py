@@ -15,6 +15,8 @@ from jaxtyping import install_import_hook
 
 # Where tensors have shapes; checked at every call, see typechecking.py. Set before these modules are imported.
 CHECKED = (
+    "helicell.cells.baselines",
+    "helicell.cells.evaluation",
     "helicell.core.dynamics",
     "helicell.core.paths",
     "helicell.core.spaces",

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,7 @@ Cells = Float[Tensor, "cells features"]
 Means = Float[Tensor, "populations features"]
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """Turns the control cells of a population into what they become."""
 

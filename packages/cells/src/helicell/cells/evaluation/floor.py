@@ -2,9 +2,9 @@
 
 It is the measure between two halves of the treated cells that share no cell. Distances shrink with the number of cells,
 and a half has fewer than a prediction is compared with, so where the treated cells do not suffice for two samples of
-full size the floor would be too high. There it is brought to full size by a power of the number of cells, whose
-exponent is taken from halves and quarters: MMD and energy distance fall as 1/n, errors of means as n^-1/2, transport
-distances more slowly the more features there are.
+full size the floor would be too high. There it is brought to full size by a power of the number of cells: MMD and
+energy distance fall as 1/n, errors of means and variances as n^-1/2, and transport distances the more slowly the more
+features there are, which halves and quarters of the population tell.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from helicell.cells.evaluation.measures import Measure
 
 # Pairs of halves, and of quarters, whose mean is taken where the size has to be corrected.
 DRAWS = 4
-# No distance here falls faster than the inverse of the number of cells, or rises with it.
+# Transport distances fall no faster than this, and never rise with the number of cells.
 STEEPEST = -1.0
 # Below this many cells in a half there are no quarters to speak of.
 FEWEST = 8
@@ -57,14 +57,18 @@ def floor(
     cells = min(half, round(size))
     if measure.kind == "score" or cells >= math.floor(size) or cells < FEWEST:
         return _between(measure, control, treated, cells, generator)
-    halves, quarters = (
-        sum(_between(measure, control, treated, count, generator) for _ in range(DRAWS)) / DRAWS
-        for count in (cells, cells // 2)
-    )
-    if not (halves > 0 and quarters > 0):
-        return halves
-    exponent = math.log(halves / quarters) / math.log(cells / (cells // 2))
+    halves = _mean(measure, control, treated, cells, generator)
+    exponent = measure.exponent
+    if exponent is None:
+        quarters = _mean(measure, control, treated, cells // 2, generator)
+        if not (halves > 0 and quarters > 0):
+            return halves
+        exponent = math.log(halves / quarters) / math.log(cells / (cells // 2))
     return halves * (size / cells) ** min(max(exponent, STEEPEST), 0.0)
+
+
+def _mean(measure: Measure, control: Tensor, treated: Tensor, count: int, generator: torch.Generator) -> float:
+    return sum(_between(measure, control, treated, count, generator) for _ in range(DRAWS)) / DRAWS
 
 
 def _between(measure: Measure, control: Tensor, treated: Tensor, count: int, generator: torch.Generator) -> float:

@@ -69,8 +69,16 @@ def difference_interval(first: Table, second: Table, *, seed: int = 0) -> Interv
     Repetitions are paired too if both have equally many; otherwise each population's mean over them is.
     """
     if first.shape[1] != second.shape[1]:
-        first, second = (np.nanmean(table, axis=1, keepdims=True) for table in (first, second))
+        first, second = _means(first), _means(second)
     return mean_interval(first - second, seed=seed)
+
+
+def _means(table: Table) -> Table:
+    """Return the mean of each population's numbers, shape [populations, 1]; not a number where there are none."""
+    known = np.isfinite(table)
+    counts = known.sum(axis=1, keepdims=True)
+    sums = np.where(known, table, 0.0).sum(axis=1, keepdims=True)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _times(count: int, rng: np.random.Generator) -> Table:

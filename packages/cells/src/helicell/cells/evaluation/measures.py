@@ -53,6 +53,9 @@ class Measure:
         Of predicted and treated cells.
     of_changes
         Whether the function takes the control cells first.
+    exponent
+        The power of the number of cells as which the distance between two samples of one population falls, where it is
+        the same for all populations.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Measure:
     kind: Literal["distance", "score"]
     function: Callable[..., float]
     of_changes: bool = False
+    exponent: float | None = None
 
     def __call__(
         self,
@@ -128,12 +132,12 @@ MEASURES = {
     for measure in (
         Measure("w1", "W₁", "distance", partial(wasserstein, order=1)),
         Measure("w2", "W₂", "distance", partial(wasserstein, order=2)),
-        Measure("mmd", "MMD (six kernels)", "distance", _mmd),
-        Measure("energy", "Energy distance", "distance", energy_distance),
+        Measure("mmd", "MMD (six kernels)", "distance", _mmd, exponent=-1.0),
+        Measure("energy", "Energy distance", "distance", energy_distance, exponent=-1.0),
         Measure("sinkhorn", "Sinkhorn divergence", "distance", _sinkhorn),
         Measure("sliced_w2", "Sliced W₂", "distance", _sliced),
-        Measure("mean_error", "Error of the means", "distance", _mean_error),
-        Measure("variance_error", "Error of the variances", "distance", _variance_error),
+        Measure("mean_error", "Error of the means", "distance", _mean_error, exponent=-0.5),
+        Measure("variance_error", "Error of the variances", "distance", _variance_error, exponent=-0.5),
         Measure("correlation", "Correlation structure", "score", _correlation),
         Measure("pearson_delta", "Pearson of the changes", "score", _pearson_delta, of_changes=True),
         Measure("top_overlap", "Overlap of top features", "score", _top_overlap, of_changes=True),
