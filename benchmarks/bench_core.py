@@ -60,8 +60,19 @@ def load_peer() -> ModuleType | None:
         except ImportError:
             if attempt:
                 return None
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "0", "--target"]
-            subprocess.run([*command, str(PEERS), PEER], check=False, capture_output=True)
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--retries",
+                "0",
+                "--timeout",
+                "20",
+            ]
+            subprocess.run([*command, "--target", str(PEERS), PEER], check=False, capture_output=True)
             importlib.invalidate_caches()
     return None
 

@@ -1,8 +1,10 @@
-"""Sampling: how fast the solvers call a network, how little they add to it, and what dense output saves.
+"""Sampling: how fast the solvers call a network, how little they add, what dense output and adaptive guidance save.
 
 The network is the small one of the training rows. Ratios are of processor time, each side in turn in one process.
+Guidance is measured on fields in closed form: four clusters in the plane, the condition being two of them.
 """
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -13,13 +15,19 @@ from torch import Tensor, nn
 
 from harness import Row
 from helicell.core.dynamics.fields import CountedField
+from helicell.core.dynamics.guidance import Adaptive, ClassifierFree
 from helicell.core.dynamics.ode import integrate
+from helicell.core.paths import converted, one_sided_linear
 
 HIDDEN = 64
 STEPS = 20
 BATCHES = (1, 256, 4096)
 ROUNDS = {1: 100, 256: 60, 4096: 12}
 LARGEST_SHARE = 0.2
+GUIDED_STEPS = 40
+CENTRES = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [-2.0, -2.0], [2.0, -2.0]], dtype=torch.float64)
+SPREAD = 0.3
+LARGEST_MOVE = 0.005
 
 
 class Field(nn.Module):
@@ -67,7 +75,7 @@ def rows() -> list[Row]:
         share = 1 - net / solver
         name = f"sampling, batch {batch}: share of time outside of the network"
         made.append(Row(name, share) if batch == 1 else Row.at_most(name, share, LARGEST_SHARE))
-    return [*made, *dense_rows(network)]
+    return [*made, *dense_rows(network), *guidance_rows()]
 
 
 def dense_rows(network: Field) -> list[Row]:
@@ -87,6 +95,39 @@ def dense_rows(network: Field) -> list[Row]:
     odeint(lambda t, x: counted(x, t), x_0, torch.tensor([0.0, 1.0]), rtol=1e-5, atol=1e-5, method="dopri5")
     made.append(Row("dopri5: evaluations of torchdiffeq at the same tolerance", counted.evaluations))
     return made
+
+
+def guidance_rows() -> list[Row]:
+    """Return what adaptive guidance saves of classifier-free guidance, and how far it moves samples at most.
+
+    Moves are shares of the distance of the clusters from the origin.
+    """
+    weights = torch.tensor([[0.5, 0.5, 1e-9, 1e-9], [0.25] * 4], dtype=torch.float64)
+    path = one_sided_linear()
+    conditional, unconditional = (
+        converted(lambda x, t, w=w: expected_data(x, t, w), "velocity", given="x_1", path=path) for w in weights
+    )
+    start = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    made = []
+    for scale in (1.5, 2.0, 3.0):
+        plain = integrate(ClassifierFree(conditional, unconditional, scale=scale), start, GUIDED_STEPS).x
+        adaptive = Adaptive(conditional, unconditional, scale=scale)
+        moves = (integrate(adaptive, start, GUIDED_STEPS).x - plain).norm(dim=1) / math.hypot(2, 2)
+        name = f"adaptive guidance, scale {scale:g}"
+        made += [
+            Row.at_least(f"{name}: share of the evaluations saved", adaptive.saved, 0.25),
+            Row.at_most(f"{name}: largest move of a sample", float(moves.max()), LARGEST_MOVE),
+        ]
+    return made
+
+
+def expected_data(x: Tensor, t: Tensor, weights: Tensor) -> Tensor:
+    """Return E[x_1 | x_t] on the one-sided linear path to clusters of these weights."""
+    t = t[:, None, None]
+    variance = (1 - t) ** 2 + t**2 * SPREAD**2
+    offsets = x[:, None] - t * CENTRES
+    share = torch.softmax((-offsets.square() / (2 * variance)).sum(-1) + weights.log(), dim=1)
+    return (share[..., None] * (CENTRES + t * SPREAD**2 / variance * offsets)).sum(dim=1)
 
 
 def medians(functions: tuple[Callable[[], Any], ...], *, rounds: int) -> list[float]:

@@ -62,3 +62,10 @@ def test_the_previous_prediction_is_fed_back() -> None:
     steps = list(follow_endpoint(predict, torch.zeros(1, 1), time_grid(3), path=GeodesicPath(Euclidean())))
     assert seen[0] is None
     assert [s is step.endpoint for s, step in zip(seen[1:], steps, strict=False)] == [True, True]
+
+
+def test_bad_grids_are_refused() -> None:
+    """A grid needs a step, and an exponent that keeps the times in order."""
+    for options in ({"steps": 0}, {"steps": 3, "finer_at_data": -1.0}):
+        with pytest.raises(InputError, match="at least one step and an exponent above 0"):
+            time_grid(**options)

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from helicell.core.dynamics.guidance import Adaptive, ClassifierFree, Projected, RewardGradient
+from helicell.core.dynamics.ode import integrate
 from helicell.core.errors import InputError
 from helicell.core.paths import convert, converted, linear, one_sided_linear
+from helicell.core.spaces import Euclidean, Product, UnitQuaternions, quaternions
 
 DOUBLE = torch.float64
 CENTRES = torch.tensor([[2.0, 2.0], [-2.0, 2.0], [-2.0, -2.0], [2.0, -2.0]], dtype=DOUBLE)
@@ -29,6 +31,15 @@ UPPER = torch.tensor([0.9, 0.1, 1e-9, 1e-9], dtype=DOUBLE)
 PATH = one_sided_linear()
 CONDITIONAL = converted(lambda x, t: mixture_data(x, t, UPPER), "velocity", given="x_1", path=PATH)
 UNCONDITIONAL = converted(lambda x, t: mixture_data(x, t, ALL), "velocity", given="x_1", path=PATH)
+
+
+HALF = torch.tensor(0.5, dtype=DOUBLE)
+
+
+def twice(guided):
+    """Call a guided field for one batch and, without a reset, for another."""
+    guided(noise(4), HALF)
+    guided(noise(3), HALF)
 
 
 def noise(count, seed=0):
@@ -96,6 +107,35 @@ def test_adaptive_guidance_judges_each_point_by_itself():
     assert never.saved == 0
 
 
+def test_guidance_of_frames():
+    """On R^3 x S^3 both factors are guided, a solver stays on the space, and agreement is judged over both."""
+    space = Product(Euclidean(), UnitQuaternions())
+
+    def towards(point, angle):
+        end = quaternions.from_rotation_vector(torch.tensor([0.0, 0.0, angle], dtype=DOUBLE))
+
+        def velocity(x, t):
+            left = (1 - t)[:, None]
+            log = space.log(x, (torch.full_like(x[0], point), end.expand_as(x[1])))
+            return log[0] / left, log[1] / left
+
+        return velocity
+
+    start = (torch.zeros(3, 3, dtype=DOUBLE), torch.tensor([[1.0, 0, 0, 0]], dtype=DOUBLE).repeat(3, 1))
+    c, u = towards(2.0, 0.6), towards(1.0, 0.2)
+    end = integrate(ClassifierFree(c, u, scale=2.0), start, torch.linspace(0, 0.9, 20), space=space, method="heun").x
+    torch.testing.assert_close(end[0], torch.full_like(end[0], 3 * 0.9), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        space.factors[1].distance(start[1], end[1]), torch.full((3,), 0.9, dtype=DOUBLE), rtol=0, atol=1e-6
+    )
+    always, never = (Adaptive(c, u, scale=2.0, threshold=threshold) for threshold in (1.0, 0.01))
+    t = torch.full((3,), 0.5, dtype=DOUBLE)
+    torch.testing.assert_close(always(start, t), ClassifierFree(c, u, scale=2.0)(start, t))
+    never(start, t)
+    torch.testing.assert_close(never(start, t), c(start, t))
+    assert (always.evaluations, never.evaluations) == (6, 9)
+
+
 def test_projected_guidance_without_projection_is_classifier_free():
     """With the parallel part kept, no limit and no momentum, velocities are those of plain guidance."""
     data = [lambda x, t, w=w: mixture_data(x, t, w) for w in (UPPER, ALL)]
@@ -151,9 +191,14 @@ def test_a_reward_moves_a_mixture_towards_it():
         (lambda: Adaptive(CONDITIONAL, UNCONDITIONAL, scale=2.0, threshold=1.5), "at most 1"),
         (lambda: Projected(CONDITIONAL, UNCONDITIONAL, scale=2.0, radius=0.0), "None for no limit"),
         (lambda: RewardGradient(CONDITIONAL, lambda x: x, path=linear()), "one_sided_linear"),
+        (lambda: RewardGradient(CONDITIONAL, lambda x: x, path=PATH)(noise(3), HALF), r"expected \[3\]"),
+        (lambda: RewardGradient(CONDITIONAL, lambda x: HALF.expand(3), path=PATH)(noise(3), HALF), "differentiable"),
+        (lambda: ClassifierFree(CONDITIONAL, lambda x, t: x[:2], scale=2.0)(noise(3), HALF), r"shapes \[\[2, 2\]\]"),
+        (lambda: twice(Adaptive(CONDITIONAL, UNCONDITIONAL, scale=2.0)), "3 points, and had 4 before"),
+        (lambda: twice(Projected(CONDITIONAL, UNCONDITIONAL, scale=2.0)), r"\[3, 2\], and had \[4, 2\] before"),
     ],
 )
 def test_bad_guidance_is_refused(call, told):
-    """Thresholds and limits out of range, and paths without a Gaussian source."""
+    """Options out of range, paths without a Gaussian source, rewards and fields that do not fit, two batches in one."""
     with pytest.raises(InputError, match=told):
         call()

@@ -221,6 +221,7 @@ def test_products():
         ({"generator": [torch.Generator()]}, "1 generators"),
         ({"times": (0, 2)}, r"in \[0, 1\]"),
         ({"x_1": torch.zeros(2, 3) / 0}, "not finite"),
+        ({"field": lambda x, t: x[:, :1]}, "returned the shapes"),
     ],
 )
 def test_bad_input_is_refused(change, message):
@@ -228,3 +229,9 @@ def test_bad_input_is_refused(change, message):
     arguments = {"field": lambda x, t: -x, "x_1": torch.ones(2, 3)} | change
     with pytest.raises(InputError, match=message):
         log_likelihood(**arguments)
+
+
+def test_probes_that_do_not_fit_are_refused():
+    """Each probe has the shape of the points."""
+    with pytest.raises(InputError, match="the probes have the shapes"):
+        divergence(lambda x, t: x, torch.ones(2, 3), 0.0, probes=torch.ones(4, 2))

@@ -244,7 +244,12 @@ def test_saved_states_of_fixed_steps_are_those_of_the_steps():
         ({"x_0": torch.zeros(0, 3)}, "at least one point"),
         ({"x_0": torch.zeros(3)}, "add an axis"),
         ({"x_0": torch.full((2, 3), torch.nan)}, "not finite"),
+        ({"x_0": torch.zeros(2, 3, dtype=torch.int64)}, "floating-point"),
+        ({"x_0": (X_0, X_0)}, "take a Product"),
+        ({"space": UnitQuaternions()}, "four coordinates"),
+        ({"space": Product(Euclidean(), Torus())}, "tuple of 2 tensors"),
         ({"field": lambda x, t: x[:, :1]}, r"returned the shapes \[\[2, 1\]\]"),
+        ({"field": lambda x, t: None}, "NoneType"),
     ],
 )
 def test_bad_input_is_refused(change, message):

@@ -197,10 +197,12 @@ def test_streams_of_samples():
         ({"space": Manifold(geoopt.PoincareBall())}, "Gaussian steps are not known on Manifold"),
         ({"times": [0, 0.5, 0.2]}, "times neither increase"),
         ({"x": torch.zeros(0, 1)}, "at least one point"),
+        ({"velocity": lambda x, t: x[:2]}, "returned the shapes"),
+        ({"score": lambda x, t: x[:, 0]}, "returned the shapes"),
     ],
 )
 def test_bad_input_is_refused(change, message):
     """Every mistake has a message of one line."""
-    arguments = {"x": gaussian(3), "times": 4, "epsilon": 1.0} | change
+    arguments = {"velocity": velocity, "score": score, "x": gaussian(3), "times": 4, "epsilon": 1.0} | change
     with pytest.raises(InputError, match=message):
-        simulate(velocity, score, **arguments)
+        simulate(**arguments)

@@ -169,3 +169,30 @@ def test_converted_fields_pass_further_arguments_on():
     field = converted(lambda x, t, shift: x + shift, "x_1", given="velocity", path=one_sided_linear())
     found = field(X, torch.tensor(0.5), torch.ones(()))
     torch.testing.assert_close(found, X + 0.5 * (X + 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"value": X[:2]}, r"the velocity has the shape \[2, 2\]"),
+        ({"also": {"score": X[:, :1]}}, r"the score has the shape \[3, 1\]"),
+        ({"t": torch.full((3,), 1.5)}, r"expected times in \[0, 1\]"),
+        ({"t": torch.full((2,), 0.5)}, r"expected \[\] or \[3\]"),
+        ({"t": torch.tensor(torch.nan)}, r"expected times in \[0, 1\]"),
+        ({"x_t": X[:0], "value": X[:0], "t": torch.zeros(0)}, "one for each point"),
+        ({"to": "noise"}, "unknown kind of prediction"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, told):
+    """Shapes, times and kinds are checked."""
+    arguments = {"value": X, "to": "x_1", "given": "velocity", "x_t": X, "t": torch.tensor(0.5)} | change
+    value, to = arguments.pop("value"), arguments.pop("to")
+    with pytest.raises(InputError, match=told):
+        convert(value, to, path=one_sided_linear(), **arguments)
+
+
+def test_rescheduled_fields_check_their_times():
+    """Times outside of the unit interval have no counterpart on the other path."""
+    field = Rescheduled(lambda x, t: x, one_sided_linear(), one_sided_trigonometric())
+    with pytest.raises(InputError, match=r"expected times in \[0, 1\]"):
+        field(X, torch.tensor(1.2))

@@ -16,7 +16,7 @@ from helicell.core.paths import (
     UnbalancedTransport,
     WithinLabels,
 )
-from helicell.core.paths.transport import sample_plan, squared_distances
+from helicell.core.paths.transport import entropic_plan, sample_plan, squared_distances
 from helicell.core.spaces import Euclidean, Product, Torus, UnitQuaternions, quaternions
 
 
@@ -218,6 +218,20 @@ def test_independent_pairs_ignore_the_order():
             "no x_0 has the label 7",
         ),
         (lambda: ExactTransport(condition_weight=1.0).pair(points(3, 0), points(3, 0)), "needs conditions"),
+        (lambda: ExactTransport(condition_weight=-1.0), "expected 0 or more"),
+        (lambda: PartialTransport(condition_weight=-1.0), "expected 0 or more"),
+        (lambda: ExactTransport().pair((points(3, 0), points(3, 0)), (points(3, 0),)), "2 tensors and of x_1 of 1"),
+        (lambda: ExactTransport().pair(points(3, 0).long(), points(3, 0).long()), "floating-point"),
+        (lambda: ExactTransport(space=UnitQuaternions()).pair(points(3, 0), points(3, 0)), "four coordinates"),
+        (lambda: ExactTransport().pair(points(3, 0), points(3, 1)).take(points(2, 0), points(3, 1)), "of 2; give"),
+        (lambda: entropic_plan(torch.ones(3, 3), 0.0), "regularisation is 0"),
+        (lambda: entropic_plan(torch.zeros(0, 3), 1.0), "at least one point"),
+        (lambda: entropic_plan(torch.full((3, 3), torch.nan), 1.0), "not finite"),
+        (lambda: entropic_plan(torch.ones(3, 3), 1.0, iterations=0), "0 iterations"),
+        (lambda: sample_plan(torch.zeros(3, 3), 4), "not all zero"),
+        (lambda: sample_plan(torch.tensor([[1.0, -0.5]]), 4), "none negative"),
+        (lambda: sample_plan(torch.full((3, 3), torch.nan), 4), "mass nan"),
+        (lambda: sample_plan(torch.ones(3, 3), 0), "gives no 0 pairs"),
     ],
 )
 def test_couplings_that_do_not_fit_are_refused(call, told):

@@ -95,6 +95,17 @@ def test_the_linear_path_has_constant_speed(space, x_0, x_1, closed):
     torch.testing.assert_close(speed, space.distance(x_0, x_1), atol=1e-6, rtol=1e-5)
 
 
+@every
+def test_velocities_are_exact_at_both_ends_and_near_them(space, x_0, x_1, closed):
+    """At t = 0 and t = 1 they are those of the limit; next to an end they keep single precision."""
+    path, h = GeodesicPath(space), 1e-5
+    for t, inside in ((0.0, h), (1.0, 1 - h)):
+        at, near = (path.sample(x_0, x_1, torch.full((len(x_0),), s, dtype=torch.float64)).dx_t for s in (t, inside))
+        torch.testing.assert_close(at, near, atol=1e-3, rtol=1e-3)
+        single = path.sample(x_0.float(), x_1.float(), torch.full((len(x_0),), inside)).dx_t
+        torch.testing.assert_close(single.double(), near, atol=1e-4, rtol=1e-4)
+
+
 def test_factors_have_their_own_schedules():
     """On a product each factor follows its own pace, as alone."""
     space = Product(Euclidean(), UnitQuaternions())
@@ -113,9 +124,28 @@ def test_factors_have_their_own_schedules():
         (draw(4, 3), draw(4, 3) * torch.nan, TIMES, "not finite"),
         (draw(0, 3), draw(0, 3), TIMES[:0], "at least one point"),
         (draw(4, 3), draw(4, 3), TIMES + 0.5, r"expected times in \[0, 1\]"),
+        (draw(4, 3), draw(4, 3).float(), TIMES, "give both in one precision"),
+        (draw(4, 3).long(), draw(4, 3).long(), TIMES, "floating-point"),
+        ((draw(4, 3),), (draw(4, 3),), TIMES, "take a Product"),
     ],
 )
 def test_bad_input_is_named(x_0, x_1, t, told):
     """The same checks as for interpolants."""
     with pytest.raises(InputError, match=told):
         GeodesicPath(Euclidean()).sample(x_0, x_1, t)
+
+
+def test_paces_without_sense_are_refused():
+    """Exponents and rates that give no schedule."""
+    with pytest.raises(InputError, match="exponent of Power"):
+        Power(0.0)
+    with pytest.raises(InputError, match="exponent of Power"):
+        Power(torch.tensor([1.0, -2.0]))
+    with pytest.raises(InputError, match="take Linear"):
+        Exponential(0.0)
+
+
+def test_quaternions_have_four_coordinates():
+    """Three numbers are no quaternion."""
+    with pytest.raises(InputError, match=r"expected \[..., 4\]"):
+        GeodesicPath(UnitQuaternions()).sample(draw(4, 3), draw(4, 3), TIMES)

@@ -5,8 +5,21 @@ import torch
 
 from gaussian_flows import GAMMAS, INTERPOLANTS, TIMES, GaussianPair
 from helicell.core.errors import InputError
-from helicell.core.paths import Brownian, Interpolant, SineSquared, linear, one_sided_linear
-from helicell.core.paths.coefficients import Custom, Tabulated
+from helicell.core.paths import (
+    Brownian,
+    Custom,
+    Interpolant,
+    Quadratic,
+    SineSquared,
+    encoding_decoding,
+    linear,
+    mirror,
+    one_sided_linear,
+    trigonometric,
+    variance_preserving,
+)
+from helicell.core.paths.coefficients import Tabulated
+from helicell.core.paths.interpolants import target
 
 every = pytest.mark.parametrize("path", INTERPOLANTS.values(), ids=INTERPOLANTS)
 
@@ -119,6 +132,10 @@ def test_a_table_reproduces_cubics():
         ({"t": torch.tensor([0.1, 0.2, 0.3, 1.2])}, "from 0.1 to 1.2"),
         ({"t": torch.tensor([0.1, 0.2, 0.3, torch.nan])}, r"expected times in \[0, 1\]"),
         ({"t": torch.zeros(3)}, r"expected \[\] or \[4\]"),
+        ({"t": torch.zeros(0)}, r"expected \[\] or \[4\]"),
+        ({"z": torch.zeros(4, 1)}, "the noise z has the shape"),
+        ({"x_0": torch.zeros(4, 2, dtype=torch.float64)}, "give both in one precision"),
+        ({"x_0": torch.zeros(4, 2, dtype=torch.int64)}, "floating-point"),
     ],
 )
 def test_bad_input_is_named(change, told):
@@ -134,6 +151,12 @@ def test_bad_parameters_are_named():
         SineSquared(-1.0)
     with pytest.raises(InputError, match="one shape"):
         Tabulated(torch.zeros(3), torch.zeros(4))
+    with pytest.raises(InputError, match="gamma reaches 3, expected below 1"):
+        trigonometric(SineSquared(3.0))
+    with pytest.raises(InputError, match="0 < low <= high"):
+        variance_preserving(low=5.0, high=1.0)
+    with pytest.raises(InputError, match="expected 0 to below 1"):
+        target(-0.1)
 
 
 def test_users_functions_make_an_interpolant():
@@ -142,3 +165,12 @@ def test_users_functions_make_an_interpolant():
     with torch.no_grad():
         sample = path.sample(torch.ones(2, 1), torch.ones(2, 1), torch.tensor([0.0, 1.0]))
     torch.testing.assert_close(sample.dx_t, torch.tensor([[-1.0], [2 - torch.e**-1]]))
+
+
+@pytest.mark.parametrize("make", [linear, trigonometric, mirror, encoding_decoding])
+def test_a_plain_function_is_a_gamma(make):
+    """It gives what the coefficient of the same formula gives, derivative and all."""
+    x, z, t = torch.ones(3, 2), torch.ones(3, 2), torch.tensor([0.2, 0.5, 0.9])
+    ours, known = (make(gamma).sample(x, x, t, z=z) for gamma in (lambda t: 0.7 * t * (1 - t), Quadratic(0.7)))
+    torch.testing.assert_close(ours.x_t, known.x_t)
+    torch.testing.assert_close(ours.dx_t, known.dx_t)

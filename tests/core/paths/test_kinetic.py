@@ -108,3 +108,9 @@ def test_data_without_scale_are_refused(data):
     """Zeros, nothing and not-a-numbers have no schedule."""
     with pytest.raises(InputError):
         data_separation(data)
+
+
+def test_a_separation_needs_draws():
+    """The average over no noisy points is no estimate."""
+    with pytest.raises(InputError, match="expected 1 or more"):
+        data_separation(torch.ones(3, 2), draws=0)

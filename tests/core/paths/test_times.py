@@ -106,6 +106,8 @@ def test_training_of_the_backbones_keeps_its_times():
         lambda: CustomTimes(lambda t: t - 0.5),
         lambda: CustomTimes(lambda t: t * 0),
         lambda: CustomTimes(lambda t: 1 / t),
+        lambda: MixtureTimes(UniformTimes(), UniformTimes(), weight=1.0),
+        lambda: LogitNormalTimes(scale=float("inf")),
         lambda: UniformTimes().sample(4, margin=0.5),
         lambda: UniformTimes().sample(4, margin=float("nan")),
     ],

@@ -102,3 +102,9 @@ def test_bad_input_is_refused():
         squared_mmd(x[:1], x, kernel=Gaussian(1.0))
     with pytest.raises(InputError, match="features"):
         energy_distance(x, np.zeros((3, 1)))
+    with pytest.raises(InputError, match="exponent of the kernel"):
+        RationalQuadratic(1.0, exponent=0.0)
+    with pytest.raises(InputError, match="one kernel or more"):
+        Mean([])
+    with pytest.raises(InputError, match="x cannot be made a tensor"):
+        energy_distance(np.array([["a"]]), x)

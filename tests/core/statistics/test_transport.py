@@ -123,3 +123,5 @@ def test_bad_options_are_refused():
         wasserstein(x, x, x_weights=np.array([1.0, -1.0, 1.0]))
     with pytest.raises(InputError, match="regularisation is 0"):
         sinkhorn_divergence(x, x, regularisation=0)
+    with pytest.raises(InputError, match="0 iterations"):
+        sinkhorn_divergence(x, x, regularisation=1.0, iterations=0)

@@ -107,6 +107,12 @@ def test_straightness_in_closed_form():
     assert result.detour == pytest.approx(math.pi / 2 - 1, rel=1e-3)
 
 
+def test_what_does_not_move_is_straight():
+    """A field of zeros has no curvature, not an undefined one."""
+    found = straightness(lambda x, t: torch.zeros_like(x), normal(5))
+    assert (found.deviation, found.curvature, found.detour) == (0, 0, 0)
+
+
 def test_geodesics_are_straight_on_every_space():
     """For the geodesic flow to given ends all measures vanish; walked at uneven speed only the detour does."""
     space = Product(Euclidean(), UnitQuaternions())
@@ -220,6 +226,18 @@ def test_objectives_and_the_loop_refuse_bad_input():
         generate_pairs(turn, x, condition=torch.zeros(3))
     with pytest.raises(InputError, match="has no x_0"):
         DistilObjective(Network())(FlowBatch(x))
+    with pytest.raises(InputError, match="one shape"):
+        DistilObjective(Network())(FlowBatch(x, x[:2]))
+    with pytest.raises(InputError, match="not finite"):
+        one_step(Network(), x * torch.nan)
+    with pytest.raises(InputError, match="returned the shapes"):
+        one_step(lambda x, t: x[:2], x)
+    with pytest.raises(InputError, match="those of one space"):
+        FlowPairs(x, x).joined(FlowPairs(x[:, :1], x[:, :1]))
+    with pytest.raises(InputError, match="number of steps is 0"):
+        straightness(turn, x, steps=0)
+    with pytest.raises(InputError, match="no parameters to train"):
+        minimise(FlowObjective(turn, GeodesicPath(Euclidean())), [x], OptimiserSettings(steps=1), seed=0)
     settings = OptimiserSettings(steps=5)
     objective = FlowObjective(Network(), GeodesicPath(Euclidean()))
     with pytest.raises(HelicellError, match="ended after 2 of 5 steps"):

@@ -40,8 +40,8 @@ def time_grid(steps: int, *, finer_at_data: float = 1.0) -> Tensor:
 
     Exponents above 1 make the steps shorter towards the data, where local detail is settled.
     """
-    if steps < 1:
-        message = f"sampling needs at least one step, got {steps}"
+    if steps < 1 or not finer_at_data > 0:
+        message = f"sampling needs at least one step and an exponent above 0, got {steps} and {finer_at_data}"
         raise InputError(message)
     return 1 - (1 - torch.linspace(0, 1, steps + 1, dtype=torch.float64)) ** finer_at_data
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from helicell.core.errors import HelicellError, InputError
 from helicell.core.paths.checks import check_points
-from helicell.core.spaces import Point
+from helicell.core.spaces import Point, Space
 from helicell.core.spaces.space import as_tensors, like_point
 
 Field = Callable[[Point, Tensor], Point]
@@ -43,11 +43,21 @@ class CountedField:
         """Return the velocity at x; `t` is a number or has the shape [batch]."""
         self.evaluations += 1
         v = self.field(x, batch_times(t, x))
-        given, expected = ([list(part.shape) for part in as_tensors(point)] for point in (v, x))
-        if given != expected:
-            message = f"the field returned the shapes {given} for points of the shapes {expected}; they must be equal"
-            raise InputError(message)
+        check_velocity(v, x)
         return v
+
+
+def check_velocity(v: object, x: Point) -> None:
+    """Raise an error unless what a field returned has the form of the points x."""
+    parts, points = v if isinstance(v, tuple) else (v,), as_tensors(x)
+    if len(parts) == len(points) and all(
+        isinstance(part, Tensor) and part.shape == point.shape for part, point in zip(parts, points, strict=True)
+    ):
+        return
+    given = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts]
+    expected = [list(point.shape) for point in points]
+    message = f"the field returned the shapes {given} for points of the shapes {expected}; they must be equal"
+    raise InputError(message)
 
 
 def batch_times(t: Tensor | float, x: Point) -> Tensor:
@@ -58,9 +68,11 @@ def batch_times(t: Tensor | float, x: Point) -> Tensor:
     return torch.full(first.shape[:1], t, dtype=first.dtype, device=first.device)
 
 
-def check_start(x: Point) -> None:
-    """Raise an error unless x is a batch of at least one finite point."""
+def check_start(x: Point, space: Space | None = None) -> None:
+    """Raise an error unless x is a batch of at least one finite point, of the form that the space asks for."""
     parts = as_tensors(x)
+    if space is not None:
+        space.check(x)
     for part in parts:
         check_points("x_0", part)
         if part.ndim < 2 or part.shape[0] != parts[0].shape[0]:
@@ -95,6 +107,9 @@ def time_points(times: Times) -> list[float]:
             message = f"the number of steps is {times}, expected 1 or more"
             raise InputError(message)
         return [step / times for step in range(times + 1)]
+    if not isinstance(times, Iterable):
+        message = f"the times are {times!r}, expected a whole number of steps or the times to step through"
+        raise InputError(message)
     points = [float(t) for t in times]
     if len(points) < 2 or not all(0 <= t <= 1 for t in points):
         told = ", ".join(f"{t:g}" for t in points[:5])

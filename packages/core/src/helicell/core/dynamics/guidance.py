@@ -7,6 +7,11 @@ are fields too; they close over their condition, or over none.
 | --- | --- |
 | `ClassifierFree` | by u + scale (c - u), of conditional c and unconditional u, or of a good and a bad network |
 | `Adaptive` | the same, until both agree; from then on only the conditional network is called |
+
+guide velocities on every space, for tangent vectors at one point can be added; in flat space also
+
+| class | guides |
+| --- | --- |
 | `Projected` | predictions of the data, mostly at right angles to themselves, limited in size, with momentum |
 | `RewardGradient` | towards a differentiable reward of the data |
 
@@ -16,17 +21,21 @@ are fields too; they close over their condition, or over none.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from helicell.core.dynamics.fields import check_velocity
 from helicell.core.errors import InputError
 from helicell.core.paths.conversions import convert, score_share
+from helicell.core.paths.couplings import take
 from helicell.core.paths.interpolants import Interpolant
-from helicell.core.spaces.space import expand_like, expand_points
+from helicell.core.spaces import Point
+from helicell.core.spaces.space import as_tensors, expand_like, expand_points, like_point
 
-Field = Callable[[Tensor, Tensor], Tensor]
-"""(x, t) -> a tensor of the shape of x; t has the shape [] or [batch]."""
+Field = Callable[[Any, Tensor], Any]
+"""(x, t) -> a tensor, or on products a tuple, of the shape of x; t has the shape [] or [batch]."""
 
 # Before this time the strength of a reward's gradient is that at this time; it would be infinite at t = 0.
 EARLIEST = 1e-3
@@ -52,12 +61,12 @@ class ClassifierFree:
     def __init__(self, conditional: Field, unconditional: Field, *, scale: float) -> None:
         self.conditional, self.unconditional, self.scale = conditional, unconditional, scale
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+    def __call__(self, x: Point, t: Tensor) -> Point:
         """Return the guided field; with scale 1 only the conditional field is called."""
         conditional = self.conditional(x, t)
         if self.scale == 1:
             return conditional
-        return torch.lerp(self.unconditional(x, t), conditional, self.scale)
+        return _extrapolated(self.unconditional(x, t), conditional, self.scale)
 
 
 class Adaptive:
@@ -99,6 +108,7 @@ class Adaptive:
     def reset(self) -> None:
         """Forget which points agreed, and the counts."""
         self._guided: Tensor | None = None
+        self._batch = 0
         self.evaluations = 0
         self._plain = 0
 
@@ -106,23 +116,35 @@ class Adaptive:
     def saved(self) -> float:
         return 1 - self.evaluations / self._plain if self._plain else 0.0
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the guided field."""
+    def __call__(self, x: Point, t: Tensor) -> Point:
+        """Return the guided field.
+
+        Raises
+        ------
+        InputError
+            If the batch has another size than before, or the fields return different shapes.
+        """
         conditional = self.conditional(x, t)
-        self._plain += 2 * len(x)
-        self.evaluations += len(x)
+        first = as_tensors(x)[0]
+        count = len(first)
         if self._guided is None:
-            self._guided = torch.arange(len(x), device=x.device)
+            self._guided, self._batch = torch.arange(count, device=first.device), count
+        if count != self._batch:
+            message = f"the batch has {count} points, and had {self._batch} before; reset() before another sampling"
+            raise InputError(message)
         rows = self._guided
+        self._plain += 2 * count
+        self.evaluations += count + len(rows)
         if not len(rows):
             return conditional
-        self.evaluations += len(rows)
-        guided = conditional[rows]
-        unconditional = self.unconditional(x[rows], t[rows] if t.ndim else t)
-        apart = (guided - unconditional).flatten(1).norm(dim=1)
-        allowed = (2 - 2 * self.threshold) ** 0.5 * guided.flatten(1).norm(dim=1)
-        self._guided = rows[apart >= allowed]
-        return conditional.index_copy(0, rows, torch.lerp(unconditional, guided, self.scale))
+        guided = take(conditional, rows)
+        unconditional = self.unconditional(take(x, rows), t[rows] if t.ndim else t)
+        extrapolated = _extrapolated(unconditional, guided, self.scale)
+        pairs = zip(as_tensors(guided), as_tensors(unconditional), strict=True)
+        apart = _lengths(like_point(tuple(c - u for c, u in pairs), x))
+        self._guided = rows[apart >= (2 - 2 * self.threshold) ** 0.5 * _lengths(guided)]
+        parts = zip(as_tensors(conditional), as_tensors(extrapolated), strict=True)
+        return like_point(tuple(whole.index_copy(0, rows, part) for whole, part in parts), x)
 
 
 class Projected:
@@ -174,10 +196,23 @@ class Projected:
         self._average: Tensor | float = 0.0
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the guided prediction of x_1."""
-        conditional = self.conditional(x, t)
-        self._average = conditional - self.unconditional(x, t) + self.momentum * self._average
-        difference = self._average
+        """Return the guided prediction of x_1.
+
+        Raises
+        ------
+        InputError
+            If the batch has another shape than before, or the fields return different shapes.
+        """
+        conditional, unconditional = self.conditional(x, t), self.unconditional(x, t)
+        check_velocity(unconditional, conditional)
+        if isinstance(self._average, Tensor) and self._average.shape != x.shape:
+            shapes = list(x.shape), list(self._average.shape)
+            message = (
+                f"the batch has the shape {shapes[0]}, and had {shapes[1]} before; reset() before another sampling"
+            )
+            raise InputError(message)
+        difference: Tensor = conditional - unconditional + self.momentum * self._average
+        self._average = difference
         if self.radius is not None:
             length = difference.flatten(1).norm(dim=1)
             difference = difference * expand_like((self.radius / length).clamp_max(1), difference)
@@ -221,11 +256,37 @@ class RewardGradient:
         self.velocity, self.reward, self.path, self.scale = velocity, reward, path, scale
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the guided velocity."""
+        """Return the guided velocity.
+
+        Raises
+        ------
+        InputError
+            If the reward is not one number a sample, or carries no gradient.
+        """
         with torch.enable_grad():
             start = x.detach().requires_grad_()
             velocity = self.velocity(start, t)
             data = convert(velocity, "x_1", given="velocity", path=self.path, x_t=start, t=t)
-            (gradient,) = torch.autograd.grad(self.reward(data).sum(), start)
+            rewards = self.reward(data)
+            if rewards.shape != x.shape[:1] or not rewards.requires_grad:
+                message = (
+                    f"the reward has the shape {list(rewards.shape)}, expected [{len(x)}], one differentiable number a "
+                    "sample"
+                )
+                raise InputError(message)
+            (gradient,) = torch.autograd.grad(rewards.sum(), start)
         share = score_share(self.path, t.clamp_min(EARLIEST))
         return velocity.detach() + self.scale * expand_points(share, x) * gradient
+
+
+def _extrapolated(unconditional: Point, conditional: Point, scale: float) -> Point:
+    """Return u + scale (c - u), tensor by tensor."""
+    check_velocity(unconditional, conditional)
+    pairs = zip(as_tensors(unconditional), as_tensors(conditional), strict=True)
+    return like_point(tuple(torch.lerp(u, c, scale) for u, c in pairs), conditional)
+
+
+def _lengths(v: Point) -> Tensor:
+    """Return the length of all of an example's numbers, shape [batch]."""
+    squares = [part.flatten(1).square().sum(dim=1) for part in as_tensors(v)]
+    return torch.stack(squares).sum(dim=0).sqrt()

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from helicell.core.citations import cited
-from helicell.core.dynamics.fields import Field, Times, batch_times, check_start, stack, time_points
+from helicell.core.dynamics.fields import Field, Times, batch_times, check_start, check_velocity, stack, time_points
 from helicell.core.dynamics.noise import Generators, check_generators, check_isometric, gaussian, rademacher
 from helicell.core.dynamics.ode import integrate
 from helicell.core.errors import InputError, unknown_option
@@ -112,7 +112,7 @@ def log_likelihood(
         message = f"the number of probes is {probes}, expected 1 or more"
         raise InputError(message)
     check_isometric(space, "divergences")
-    check_start(x_1)
+    check_start(x_1, space)
     check_generators(generator, x_1)
     density = _density(log_density, space)
     backwards = sorted(time_points(times), reverse=True)
@@ -172,6 +172,10 @@ def divergence(
     """
     space = space if space is not None else Euclidean()
     times = batch_times(t, x)
+    if probes is not None and [p.shape[1:] for p in as_tensors(probes)] != [part.shape for part in as_tensors(x)]:
+        shapes = [list(p.shape) for p in as_tensors(probes)]
+        message = f"the probes have the shapes {shapes}, expected [probes, ...] with the shape of the points for ..."
+        raise InputError(message)
     with torch.enable_grad():
         start = like_point(
             tuple(
@@ -181,6 +185,7 @@ def divergence(
             x,
         )
         v = field(start, times)
+        check_velocity(v, x)
         pieces = _basis(x) if probes is None else iter([as_tensors(probes)])
         total = torch.zeros_like(times)
         for piece in pieces:

@@ -122,7 +122,7 @@ def integrate(
     if not (rtol >= 0 and atol > 0):
         message = f"the tolerances are rtol = {rtol} and atol = {atol}, expected rtol >= 0 and atol > 0"
         raise InputError(message)
-    check_start(x_0)
+    check_start(x_0, space)
     grid = time_points(times)
     wanted = save_points(save_at, grid)
     counted = CountedField(field)

@@ -84,7 +84,7 @@ def sample_rectified(field: Field, x_0: Point, times: Times, *, path: GeodesicPa
     (tensor([[1., 1.]]), 3)
     """
     path = path if path is not None else GeodesicPath(Euclidean())
-    check_start(x_0)
+    check_start(x_0, path.space)
     grid = torch.tensor(time_points(times), dtype=torch.float64)
     if grid[0] != 0:
         message = f"the times start at {float(grid[0]):g}, but the original noise is at 0; start there"

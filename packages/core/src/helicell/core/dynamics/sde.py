@@ -112,7 +112,7 @@ def simulate(
     if method not in METHODS:
         raise unknown_option("method", method, METHODS)
     check_isometric(space, "Gaussian steps")
-    check_start(x)
+    check_start(x, space)
     check_generators(generator, x)
     grid = time_points(times)
     wanted = save_points(save_at, grid)
@@ -120,7 +120,7 @@ def simulate(
     _check_strength(strength, grid)
     noise = Noise(strength, generator)
     sign = 1.0 if grid[-1] > grid[0] else -1.0
-    drift = CountedField(partial(_drift, velocity, score, strength, sign))
+    drift = CountedField(partial(_drift, CountedField(velocity), CountedField(score), strength, sign))
     stepper = (Heun if method == "heun" else EulerMaruyama)(drift, noise, space)
     end, saved = walk(stepper, x, grid, wanted)
     check_end(end)

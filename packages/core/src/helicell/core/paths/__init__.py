@@ -5,6 +5,7 @@ their noise, `conversions` among velocity, score and the rest, `rescheduling` of
 schedule that data ask for. `couplings` and `transport` say which x_0 goes with which x_1, `times` where to look.
 """
 
+from helicell.core.paths.coefficients import Coefficient, Custom
 from helicell.core.paths.conversions import convert, converted
 from helicell.core.paths.couplings import Coupling, GivenPairs, IndependentCoupling, Pairs, WithinLabels
 from helicell.core.paths.gammas import Brownian, Quadratic, SineSquared
@@ -42,7 +43,9 @@ from helicell.core.paths.transport import (
 __all__ = [
     "BetaTimes",
     "Brownian",
+    "Coefficient",
     "Coupling",
+    "Custom",
     "CustomTimes",
     "ExactTransport",
     "Exponential",

@@ -17,6 +17,9 @@ from torch import Tensor
 from helicell.core.errors import InputError
 from helicell.core.paths.schedules import Schedule
 
+TimeFunction = Callable[[Tensor], Tensor]
+"""A differentiable function of times, elementwise."""
+
 
 class Coefficient(ABC):
     """A function of time. Times are tensors of any shape in [0, 1]; constant values and slopes may be plain numbers."""
@@ -133,6 +136,11 @@ class DiffusionSignal(Coefficient):
     low: float = 0.1
     high: float = 20.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high < math.inf:
+            message = f"the noise rates are low = {self.low} and high = {self.high}; expected 0 < low <= high"
+            raise InputError(message)
+
     def value(self, t: Tensor) -> Tensor:
         return torch.exp(self.exponent(t))
 
@@ -180,8 +188,8 @@ class Custom(Coefficient):
         the product with the derivative finite at the ends.
     """
 
-    function: Callable[[Tensor], Tensor]
-    square: Callable[[Tensor], Tensor] | None = None
+    function: TimeFunction
+    square: TimeFunction | None = None
 
     def value(self, t: Tensor) -> Tensor:
         return self.function(t)
@@ -238,7 +246,12 @@ class Tabulated(Coefficient):
         return 1 / cells, place, values[left], values[left + 1], slopes[left], slopes[left + 1]
 
 
-def derivative(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+def as_coefficient(function: Coefficient | TimeFunction) -> Coefficient:
+    """Return a coefficient as it is, and a plain function of time as one that is differentiated automatically."""
+    return function if isinstance(function, Coefficient) else Custom(function)
+
+
+def derivative(function: TimeFunction, t: Tensor) -> Tensor:
     """Return the derivative of a function that acts on each time by itself.
 
     Examples

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from helicell.core.errors import InputError, unknown_option
+from helicell.core.paths.checks import check_times
 from helicell.core.paths.interpolants import Interpolant
 from helicell.core.paths.path import PathSample
 from helicell.core.spaces.space import expand_points
@@ -62,7 +63,8 @@ def convert(
     Raises
     ------
     InputError
-        For an unknown kind, or when the known quantities do not determine the wanted one at one of the times.
+        For an unknown kind, shapes that do not fit, times outside [0, 1], or when the known quantities do not determine
+        the wanted one at one of the times.
 
     Examples
     --------
@@ -73,8 +75,13 @@ def convert(
     tensor([[1.]])
     """
     known = {given: value, **(also or {})}
+    _check_kinds([to, *known])
+    check_times(t, x_t)
+    for kind, quantity in known.items():
+        if quantity.shape != x_t.shape:
+            message = f"the {kind} has the shape {list(quantity.shape)}, expected that of x_t, {list(x_t.shape)}"
+            raise InputError(message)
     if to in known:
-        _check_kinds([to, *known])
         return known[to]
     weights = _weights(path, t, known=list(known), to=to)
     terms = (x_t, *known.values())

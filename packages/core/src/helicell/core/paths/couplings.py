@@ -31,7 +31,20 @@ class Pairs:
     target: Tensor
 
     def take(self, x_0: Point, x_1: Point) -> tuple[Point, Point]:
-        """Return the ends of the pairs."""
+        """Return the ends of the pairs.
+
+        Raises
+        ------
+        InputError
+            If there are fewer points than the pairs are of.
+        """
+        for name, rows, points in (("x_0", self.source, x_0), ("x_1", self.target, x_1)):
+            count = as_tensors(points)[0].shape[0]
+            if len(rows) and int(rows.max()) >= count:
+                message = (
+                    f"the pairs name {name} number {int(rows.max())} of {count}; give the batches they were made of"
+                )
+                raise InputError(message)
         return take(x_0, self.source), take(x_1, self.target)
 
 

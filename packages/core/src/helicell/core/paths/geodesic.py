@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from helicell.core.errors import InputError
@@ -12,7 +13,7 @@ from helicell.core.paths.path import PathSample
 from helicell.core.paths.schedules import Linear, Schedule
 from helicell.core.spaces import Point, Space
 from helicell.core.spaces.product import Product
-from helicell.core.spaces.space import as_tensors, expand_points, like_point
+from helicell.core.spaces.space import as_tensors, expand_like, expand_points, like_point
 
 
 class GeodesicPath:
@@ -54,7 +55,7 @@ class GeodesicPath:
                 raise InputError(message)
 
     def sample(self, x_0: Point, x_1: Point, t: Tensor) -> PathSample:
-        """Return the point of the path and its velocity at the times t, shape [batch], in [0, 1).
+        """Return the point of the path and its velocity at the times t, shape [batch] or [], in [0, 1].
 
         Raises
         ------
@@ -62,9 +63,11 @@ class GeodesicPath:
             For shapes that do not fit, an empty batch, numbers that are not finite, or times outside [0, 1].
         """
         check_ends(x_0, x_1)
+        self.space.check(x_1)
         check_times(t, x_1)
-        x_t = self.space.geodesic(x_0, x_1, self._each_schedule("value", t))
-        return PathSample(x_t=x_t, dx_t=self.velocity(x_t, x_1, t), x_0=x_0, x_1=x_1, t=t)
+        behind = self._each_schedule("value", t)
+        x_t = self.space.geodesic(x_0, x_1, behind)
+        return PathSample(x_t=x_t, dx_t=self._velocity_between(x_0, x_t, x_1, t, behind), x_0=x_0, x_1=x_1, t=t)
 
     def velocity(self, x_t: Point, x_1: Point, t: Tensor) -> Point:
         """Return the velocity at x_t of the path that ends in x_1 (a given or a predicted end)."""
@@ -84,6 +87,28 @@ class GeodesicPath:
     def fraction(self, t: Tensor, s: Tensor) -> Any:
         """Return the fraction of the way left at t that a step to s covers, a tuple for a tuple of schedules."""
         return self._each_schedule("fraction", t, s)
+
+    def _velocity_between(self, x_0: Point, x_t: Point, x_1: Point, t: Tensor, behind: Any) -> Point:
+        """Return the velocity from the logarithm of the end that is farther away.
+
+        The way to the nearer one would be a difference of nearly equal numbers, and none at all at the ends.
+        """
+        slopes = self._each_schedule("derivative", t)
+        first, last = as_tensors(x_0), as_tensors(x_1)
+        many = isinstance(behind, tuple)
+        done = behind if many else (behind,) * len(first)
+        slopes = slopes if many else (slopes,) * len(first)
+        late = tuple(kappa >= 0.5 for kappa in done)
+        ends = tuple(
+            torch.where(expand_like(is_late, a), a, b)  # type: ignore[arg-type]
+            for is_late, a, b in zip(late, first, last, strict=True)
+        )
+        rates = tuple(
+            slope / torch.where(is_late, -kappa, 1 - kappa)
+            for is_late, kappa, slope in zip(late, done, slopes, strict=True)
+        )
+        logs = as_tensors(self.space.log(x_t, like_point(ends, x_t)))
+        return like_point(tuple(expand_points(r, v) * v for r, v in zip(rates, logs, strict=True)), x_t)
 
     def _each_schedule(self, method: str, *times: Tensor) -> Any:
         if isinstance(self.schedule, tuple):

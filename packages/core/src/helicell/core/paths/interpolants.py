@@ -13,6 +13,8 @@
 | `target` | 1 - (1 - sigma) t | t | none |
 | `variance_preserving` | sqrt(1 - beta^2) | that of the diffusion | none |
 
+A gamma may also be a plain function of time, which is then differentiated automatically.
+
 In the last four x_0 is the Gaussian noise itself, drawn independently of x_1. That is what `gaussian_source` says, and
 what makes the score and every prediction follow from any one of them (see `conversions`). Coupling x_0 to x_1, by
 optimal transport say, breaks the independence: take `linear` or `trigonometric` then.
@@ -26,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helicell.core.errors import InputError
 from helicell.core.paths.checks import check_ends, check_points, check_times, gaussian_like
 from helicell.core.paths.coefficients import (
     Affine,
@@ -37,11 +40,14 @@ from helicell.core.paths.coefficients import (
     QuarterCosine,
     QuarterSine,
     Scheduled,
+    TimeFunction,
+    as_coefficient,
     check_positive,
 )
 from helicell.core.paths.gammas import NO_NOISE, Brownian, SineSquared
 from helicell.core.paths.path import PathSample
 from helicell.core.paths.schedules import Schedule
+from helicell.core.spaces import Euclidean
 
 FALLING, RISING = Affine(1.0, -1.0), Affine(0.0, 1.0)
 
@@ -77,6 +83,15 @@ class Interpolant:
     gaussian_source: bool = False
     citations: tuple[str, ...] = ("albergo2023stochastic",)
 
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma"):
+            given = getattr(self, name)
+            if not isinstance(given, Coefficient):
+                message = (
+                    f"{name} is a {type(given).__name__}, expected a Coefficient; wrap a function as Custom(function)"
+                )
+                raise InputError(message)
+
     @property
     def noisy(self) -> bool:
         """Whether noise z is added between the ends."""
@@ -111,9 +126,13 @@ class Interpolant:
             For shapes that do not fit, an empty batch, numbers that are not finite, or times outside [0, 1].
         """
         check_ends(x_0, x_1)
+        Euclidean().check(x_1)
         check_times(t, x_1)
         if z is not None:
             check_points("the noise z", z)
+            if z.shape != x_1.shape:
+                message = f"the noise z has the shape {list(z.shape)}, expected that of x_1, {list(x_1.shape)}"
+                raise InputError(message)
         return self.at(x_0, x_1, t, generator=generator, z=z)
 
     def at(
@@ -150,21 +169,26 @@ class Interpolant:
         return self.at(x_0, x_1, t, z=None if z is None else -z)  # type: ignore[arg-type,operator]
 
 
-def linear(gamma: Coefficient = NO_NOISE) -> Interpolant:
+def linear(gamma: Coefficient | TimeFunction = NO_NOISE) -> Interpolant:
     """Return the straight interpolant, with noise gamma z around it: flow matching, and rectified flow."""
-    return Interpolant(FALLING, RISING, gamma, citations=("albergo2023stochastic", *_STRAIGHT))
+    return Interpolant(FALLING, RISING, as_coefficient(gamma), citations=("albergo2023stochastic", *_STRAIGHT))
 
 
-def trigonometric(gamma: Coefficient = NO_NOISE) -> Interpolant:
+def trigonometric(gamma: Coefficient | TimeFunction = NO_NOISE) -> Interpolant:
     """Return the interpolant along a quarter circle, which keeps the variance of uncorrelated ends."""
+    gamma = as_coefficient(gamma)
+    largest = float(torch.as_tensor(gamma.value(torch.linspace(0, 1, 65))).abs().max())
+    if not largest < 1:
+        message = f"gamma reaches {largest:g}, expected below 1, beyond which the ends have no room; scale it down"
+        raise InputError(message)
     if gamma == NO_NOISE:
         return Interpolant(QuarterCosine(), QuarterSine(), citations=("albergo2023building",))
     return Interpolant(Damped(QuarterCosine(), gamma), Damped(QuarterSine(), gamma), gamma)
 
 
-def encoding_decoding(gamma: Coefficient | None = None) -> Interpolant:
+def encoding_decoding(gamma: Coefficient | TimeFunction | None = None) -> Interpolant:
     """Return the interpolant that turns x_0 into pure noise half-way, and the noise into x_1."""
-    gamma = gamma if gamma is not None else SineSquared()
+    gamma = as_coefficient(gamma) if gamma is not None else SineSquared()
     return Interpolant(CosineHalf(first=True), CosineHalf(first=False), gamma)
 
 
@@ -175,14 +199,15 @@ def schroedinger_bridge(sigma: float = 1.0) -> Interpolant:
     return replace(bridge, citations=("albergo2023stochastic", "tong2024improving"))
 
 
-def mirror(gamma: Coefficient | None = None) -> Interpolant:
+def mirror(gamma: Coefficient | TimeFunction | None = None) -> Interpolant:
     """Return the interpolant x_1 + gamma(t) z, from the data through noise back to the data; x_0 is not used."""
-    return Interpolant(Affine(0.0, 0.0), Affine(1.0, 0.0), gamma if gamma is not None else Brownian())
+    gamma = as_coefficient(gamma) if gamma is not None else Brownian()
+    return Interpolant(Affine(0.0, 0.0), Affine(1.0, 0.0), gamma)
 
 
-def scheduled(schedule: Schedule, gamma: Coefficient = NO_NOISE) -> Interpolant:
+def scheduled(schedule: Schedule, gamma: Coefficient | TimeFunction = NO_NOISE) -> Interpolant:
     """Return the straight interpolant at the pace of a schedule."""
-    return Interpolant(Scheduled(schedule, remaining=True), Scheduled(schedule), gamma)
+    return Interpolant(Scheduled(schedule, remaining=True), Scheduled(schedule), as_coefficient(gamma))
 
 
 def one_sided_linear() -> Interpolant:
@@ -198,6 +223,9 @@ def one_sided_trigonometric() -> Interpolant:
 
 def target(sigma: float = 0.0) -> Interpolant:
     """Return (1 - (1 - sigma) t) x_0 + t x_1 with Gaussian x_0, which ends in data blurred by sigma."""
+    if not 0 <= sigma < 1:
+        message = f"the spread sigma at the data is {sigma}, expected 0 to below 1"
+        raise InputError(message)
     return Interpolant(Affine(1.0, sigma - 1.0), RISING, gaussian_source=True, citations=_STRAIGHT[:1])
 
 

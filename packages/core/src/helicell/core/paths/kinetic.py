@@ -78,6 +78,9 @@ def data_separation(data: Tensor, *, generator: torch.Generator | None = None, d
         If there are no data, they are not finite, or are all zero.
     """
     check_points("the data", data)
+    if draws < 1:
+        message = f"the number of draws is {draws}, expected 1 or more"
+        raise InputError(message)
     points = data.detach().flatten(1).double()
     dimensions = points.shape[1]
     scale = float(points.square().mean().sqrt())

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from helicell.core.errors import InputError
+from helicell.core.paths.checks import check_times
 from helicell.core.paths.interpolants import Interpolant
 from helicell.core.spaces.space import expand_points
 
@@ -61,6 +62,7 @@ class Rescheduled:
 
     def __call__(self, x: Tensor, t: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
         """Return the velocity at x on the new path at the times t, shape [] or [batch]."""
+        check_times(t, x)
         new = _polar(self.new, t.double())
         time = self._time(new.angle)
         old = _polar(self.old, time)

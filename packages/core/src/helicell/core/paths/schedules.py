@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from helicell.core.errors import InputError
+
 
 class Schedule(ABC):
     """A monotone schedule kappa, given by what is left, 1 - kappa(t), which stays exact near t = 1."""
@@ -58,6 +60,11 @@ class Power(Schedule):
 
     exponent: float | Tensor = 2.0
 
+    def __post_init__(self) -> None:
+        if not torch.all(torch.as_tensor(self.exponent) > 0):
+            message = f"the exponent of Power is {self.exponent}, expected above 0"
+            raise InputError(message)
+
     def remaining(self, t: Tensor) -> Tensor:
         return (1 - t) ** self.exponent
 
@@ -70,6 +77,13 @@ class Exponential(Schedule):
     """kappa(t) = (1 - exp(-rate t)) / (1 - exp(-rate)): approaches the data exponentially and reaches it at t = 1."""
 
     rate_constant: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.rate_constant or not math.isfinite(self.rate_constant):
+            message = (
+                f"the rate of Exponential is {self.rate_constant}, expected a number other than 0; for 0 take Linear"
+            )
+            raise InputError(message)
 
     def remaining(self, t: Tensor) -> Tensor:
         # (e^{-rt} - e^{-r}) / (1 - e^{-r}), written with expm1 so that nothing cancels near t = 1.

@@ -127,8 +127,11 @@ class LogitNormalTimes(TimeDensity):
     citations = ("esser2024scaling",)
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            message = f"the scale of LogitNormalTimes is {self.scale}, expected a positive number"
+        if not 0 < self.scale < math.inf or not math.isfinite(self.mean):
+            message = (
+                f"LogitNormalTimes takes a finite mean and a positive scale, got mean = {self.mean}, "
+                f"scale = {self.scale}"
+            )
             raise InputError(message)
 
     def inverse(self, u: Tensor) -> Tensor:
@@ -210,6 +213,11 @@ class MixtureTimes(TimeDensity):
     first: TimeDensity
     second: TimeDensity
     weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < 1:
+            message = f"the weight of the first density is {self.weight}, expected within 0 and 1"
+            raise InputError(message)
 
     def inverse(self, u: Tensor) -> Tensor:
         # Not the inverse of the mixture's distribution function but a map of a uniform u with the right law:

@@ -61,6 +61,11 @@ class Transport(Coupling):
     condition_weight: float = 0.0
     citations: ClassVar[tuple[str, ...]] = ("tong2024improving", "flamary2021pot")
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.condition_weight < math.inf:
+            message = f"the weight of the conditions is {self.condition_weight}, expected 0 or more"
+            raise InputError(message)
+
     def pair(
         self,
         x_0: Point,
@@ -179,6 +184,7 @@ class PartialTransport(Transport):
     citations: ClassVar[tuple[str, ...]] = ("tong2024improving", "chapel2020partial", "flamary2021pot")
 
     def __post_init__(self) -> None:
+        Transport.__post_init__(self)
         if not 0 < self.mass <= 1:
             message = f"the mass that partial transport moves is {self.mass}, expected a share over 0 and at most 1"
             raise InputError(message)
@@ -202,6 +208,11 @@ def squared_distances(x_0: Point, x_1: Point, *, space: Space | None = None) -> 
     """
     batch_sizes(x_0, x_1)
     first, last = as_tensors(x_0), as_tensors(x_1)
+    if len(first) != len(last):
+        message = f"points of x_0 consist of {len(first)} tensors and of x_1 of {len(last)}; give both the same form"
+        raise InputError(message)
+    if space is not None:
+        space.check(x_0)
     for a, b in zip(first, last, strict=True):
         if a.shape[1:] != b.shape[1:]:
             message = (
@@ -234,6 +245,11 @@ def entropic_plan(
     iterations
         At most so many rounds of Sinkhorn's algorithm.
 
+    Raises
+    ------
+    InputError
+        If the cost is empty or not finite, or an option is out of range.
+
     Notes
     -----
     A round is two matrix-vector products with a kernel that has the potentials of an earlier round in it. It is made
@@ -243,6 +259,14 @@ def entropic_plan(
     ----------
     Chizat and others, Scaling algorithms for unbalanced transport problems, arXiv 1607.05816, algorithms 1 and 2.
     """
+    check_points("the cost", cost)
+    check_positive("the regularisation", regularisation)
+    if cost.ndim != 2 or iterations < 1:
+        message = (
+            f"the cost has the shape {list(cost.shape)} and there are {iterations} iterations; expected "
+            "[sources, targets] and 1 or more"
+        )
+        raise InputError(message)
     damping = 1.0 if marginal_weight is None else marginal_weight / (marginal_weight + regularisation)
     scaled = cost.detach().double() / regularisation
     row_size, column_size = math.log(scaled.shape[1]), math.log(scaled.shape[0])
@@ -275,7 +299,19 @@ def sample_plan(plan: Tensor, count: int, *, generator: torch.Generator | None =
         How many pairs.
     generator
         A CPU generator.
+
+    Raises
+    ------
+    InputError
+        If the plan is no table of finite masses, none of them negative and not all zero, or no pair is asked for.
     """
+    total = float(plan.sum())
+    if plan.ndim != 2 or not 0 < total < math.inf or plan.min() < 0 or count < 1:
+        message = (
+            f"a plan of shape {list(plan.shape)} and mass {total:g} gives no {count} pairs; expected masses "
+            "[sources, targets], none negative and not all zero, and 1 pair or more"
+        )
+        raise InputError(message)
     behind = plan.detach().double().cpu().reshape(-1).cumsum(0)
     u = (torch.arange(count) + torch.rand(count, generator=generator, dtype=torch.float64)) / count
     chosen = torch.searchsorted(behind, u * behind[-1], right=True).clamp_max(plan.numel() - 1)

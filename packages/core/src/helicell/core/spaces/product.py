@@ -35,6 +35,11 @@ class Product(Space):
             raise InputError(message)
         self.factors = factors
 
+    def check(self, x: Point) -> None:
+        self._check_form(x)
+        for space, part in zip(self.factors, x, strict=True):
+            space.check(part)
+
     def exp(self, x: Point, v: Point) -> Points:
         return self._each(lambda space, *a: space.exp(*a), x, v)
 
@@ -64,8 +69,11 @@ class Product(Space):
 
     def _each(self, function: Callable[..., Any], *arguments: Point | Sequence[Any]) -> Points:
         for argument in arguments:
-            if not isinstance(argument, tuple) or len(argument) != len(self.factors):
-                given = len(argument) if isinstance(argument, tuple) else type(argument).__name__
-                message = f"a point of this product is a tuple of {len(self.factors)} tensors, got {given}"
-                raise InputError(message)
+            self._check_form(argument)
         return tuple(function(*parts) for parts in zip(self.factors, *arguments, strict=True))
+
+    def _check_form(self, x: Point | Sequence[Any]) -> None:
+        if not isinstance(x, tuple) or len(x) != len(self.factors):
+            given = len(x) if isinstance(x, tuple) else type(x).__name__
+            message = f"a point of this product is a tuple of {len(self.factors)} tensors, got {given}"
+            raise InputError(message)

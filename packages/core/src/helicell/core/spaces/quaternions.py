@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helicell.core.errors import InputError
 from helicell.core.spaces.manifolds import Manifold
-from helicell.core.spaces.space import expand_points
+from helicell.core.spaces.space import Point, expand_points
 from helicell.core.spaces.sphere import pull_back_on_sphere
 
 # Below this angle (radian) sin(a)/a and its inverse are replaced by their series, exact to float32 rounding.
@@ -145,6 +146,12 @@ class UnitQuaternions(Manifold):
 
     def __init__(self) -> None:
         super().__init__(geoopt.Sphere())
+
+    def check(self, x: Point) -> None:
+        super().check(x)
+        if x.ndim < 1 or x.shape[-1] != 4:  # type: ignore[union-attr]
+            message = f"quaternions have four coordinates, got the shape {list(x.shape)}; expected [..., 4]"  # type: ignore[union-attr]
+            raise InputError(message)
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
         body = 2 * multiply(conjugate(x), v)[..., 1:]

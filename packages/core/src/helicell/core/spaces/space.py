@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from helicell.core.errors import InputError
+
 Point = Tensor | tuple[Tensor, ...]
 """A point: a tensor, or for a product space a tuple with one tensor per factor."""
 
@@ -17,6 +19,14 @@ class Space(ABC):
     Tangent vectors are given in the coordinates of the surrounding space, so that velocities of every space can be
     scaled and added alike.
     """
+
+    def check(self, x: Point) -> None:
+        """Raise an error unless `x` has the form of a point of this space; its numbers are not looked at."""
+        if isinstance(x, tuple):
+            message = (
+                f"a point of {type(self).__name__} is one tensor, got {len(x)}; take a Product of spaces for those"
+            )
+            raise InputError(message)
 
     @abstractmethod
     def exp(self, x: Point, v: Point) -> Point:

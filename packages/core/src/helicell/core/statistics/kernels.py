@@ -64,6 +64,9 @@ class RationalQuadratic:
 
     def __post_init__(self) -> None:
         _check_bandwidth(self.bandwidth)
+        if not self.exponent > 0:
+            message = f"the exponent of the kernel is {self.exponent:g}, expected a positive number"
+            raise InputError(message)
 
     def __call__(self, squared: Tensor) -> Tensor:
         return (1 + squared / (2 * self.exponent * self.bandwidth**2)) ** -self.exponent
@@ -74,6 +77,11 @@ class Mean:
     """The mean of several kernels, say Gaussian ones of several bandwidths."""
 
     kernels: Sequence[Kernel]
+
+    def __post_init__(self) -> None:
+        if not self.kernels:
+            message = "a mean of no kernels was asked for; give one kernel or more"
+            raise InputError(message)
 
     def __call__(self, squared: Tensor) -> Tensor:
         return torch.stack([kernel(squared) for kernel in self.kernels]).mean(dim=0)

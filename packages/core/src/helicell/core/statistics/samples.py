@@ -27,7 +27,11 @@ def as_samples(name: str, x: Samples) -> Tensor:
     InputError
         If they are not of shape [samples, features] with at least one of each, or not finite.
     """
-    tensor = torch.as_tensor(x).detach()
+    try:
+        tensor = torch.as_tensor(x).detach()
+    except (TypeError, ValueError) as error:
+        message = f"{name} cannot be made a tensor ({error}); give points of numbers, [samples, features]"
+        raise InputError(message) from error
     tensor = tensor.to(torch.float32 if tensor.device.type == "mps" else torch.float64)
     if tensor.ndim != 2 or not tensor.numel():
         message = f"{name} has the shape {list(tensor.shape)}, expected [samples, features] with at least one of each"

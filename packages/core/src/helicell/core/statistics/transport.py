@@ -120,7 +120,7 @@ def sinkhorn_divergence(
     Raises
     ------
     InputError
-        If the samples do not fit each other, or the regularisation is not positive.
+        If the samples do not fit each other, or an option is out of range.
 
     Examples
     --------
@@ -132,6 +132,9 @@ def sinkhorn_divergence(
         raise unknown_option("order", order, ["1", "2"])
     if not regularisation > 0:
         message = f"the regularisation is {regularisation}, expected a positive number in the units of the cost"
+        raise InputError(message)
+    if iterations < 1 or not tolerance >= 0:
+        message = f"there are {iterations} iterations at the tolerance {tolerance}; expected 1 or more, at 0 or more"
         raise InputError(message)
     first, second = as_pair(x, y)
     entropic = _Entropic(order, regularisation, tolerance, iterations)

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from helicell.core.citations import cited
-from helicell.core.dynamics.fields import batch_times
+from helicell.core.dynamics.fields import batch_times, check_start, check_velocity
 from helicell.core.errors import InputError
+from helicell.core.paths.checks import check_shapes
 from helicell.core.spaces import Euclidean, Point, Space
 from helicell.core.spaces.space import as_tensors, like_point
 from helicell.core.training.batches import FlowBatch
@@ -33,12 +34,18 @@ def one_step(
 ) -> Point:
     """Return the samples that one step from x_0 reaches.
 
+    Raises
+    ------
+    InputError
+        If the batch is empty or not finite, or the network returns other shapes than it was given.
+
     Examples
     --------
     >>> one_step(lambda x, t: torch.ones_like(x), torch.zeros(1, 2))
     tensor([[1., 1.]])
     """
     space = space if space is not None else Euclidean()
+    check_start(x_0, space)
     return space.exp(x_0, _velocity(network, x_0, space, condition))
 
 
@@ -67,11 +74,12 @@ class DistilObjective(nn.Module):
         Raises
         ------
         InputError
-            If the batch has no x_0.
+            If the batch has no x_0, or one that does not fit x_1.
         """
         if batch.x_0 is None:
             message = "distillation needs the pairs of a flow, and the batch has no x_0; take batches of FlowPairs"
             raise InputError(message)
+        check_shapes(batch.x_0, batch.x_1)
         predicted = as_tensors(_velocity(self.network, batch.x_0, self.space, batch.condition))
         aim = as_tensors(self.space.log(batch.x_0, batch.x_1))
         errors = tuple(a - b for a, b in zip(predicted, aim, strict=True))
@@ -118,4 +126,6 @@ def distil(
 
 def _velocity(network: Callable[..., Any], x_0: Point, space: Space, condition: Tensor | None) -> Point:
     extra = () if condition is None else (condition,)
-    return space.project_tangent(x_0, network(x_0, batch_times(0.0, x_0), *extra))
+    velocity = network(x_0, batch_times(0.0, x_0), *extra)
+    check_velocity(velocity, x_0)
+    return space.project_tangent(x_0, velocity)

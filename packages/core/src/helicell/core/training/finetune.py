@@ -118,7 +118,7 @@ def sample_with_gradient(
     if last_steps < 1:
         message = f"the gradient should go through {last_steps} steps, expected 1 or more"
         raise InputError(message)
-    check_start(x_0)
+    check_start(x_0, space)
     stepper = RungeKutta(TABLEAUS[method], CountedField(field), space)
     spans = list(pairwise(time_points(times)))
     x = x_0

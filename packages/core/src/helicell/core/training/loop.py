@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
-from helicell.core.errors import HelicellError
+from helicell.core.errors import HelicellError, InputError
 from helicell.core.runs.seeds import sample_generator
 from helicell.core.training.averages import ExponentialAverage
 from helicell.core.training.optimisers import adamw
@@ -50,10 +50,15 @@ def minimise(
 
     Raises
     ------
+    InputError
+        If there is nothing to train.
     HelicellError
         If the loss is not finite, or the batches end early.
     """
     parameters = [p for p in objective.parameters() if p.requires_grad]
+    if not parameters:
+        message = "the objective has no parameters to train; give it a network that is a torch.nn.Module"
+        raise InputError(message)
     optimiser = adamw(
         parameters,
         learning_rate=settings.learning_rate,

@@ -19,12 +19,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from helicell.core.dynamics.fields import check_velocity
 from helicell.core.errors import InputError
 from helicell.core.paths import Coupling, GeodesicPath, GivenPairs, Interpolant, PathSample, TimeDensity, UniformTimes
-from helicell.core.paths.checks import check_ends, check_points, check_shapes, gaussian_like
+from helicell.core.paths.checks import check_batch, check_ends, check_points, check_shapes, gaussian_like
 from helicell.core.paths.conversions import regression_target
 from helicell.core.paths.couplings import batch_sizes
-from helicell.core.spaces import Point
+from helicell.core.spaces import Euclidean, Point
 from helicell.core.spaces.space import as_tensors, expand_like
 from helicell.core.training.batches import FlowBatch
 
@@ -61,6 +62,11 @@ class PseudoHuber:
     constant: float | None = None
     citations = ("lee2024improving",)
 
+    def __post_init__(self) -> None:
+        if self.constant is not None and not self.constant > 0:
+            message = f"the constant c of the pseudo-Huber loss is {self.constant}, expected a positive number"
+            raise InputError(message)
+
     def __call__(self, squared: Tensor, dimensions: int) -> Tensor:
         c = HUBER_CONSTANT * dimensions if self.constant is None else self.constant
         return ((squared + c * c).sqrt() - c) / dimensions
@@ -91,6 +97,9 @@ class ConditionDropout:
         """Return the conditions [batch, ...] with some replaced."""
         drop = torch.rand(condition.shape[0], generator=generator) < self.probability
         null = torch.as_tensor(self.null, dtype=condition.dtype, device=condition.device)
+        if null.ndim and null.shape != condition.shape[1:]:
+            message = f"the null condition has the shape {list(null.shape)}, expected {list(condition.shape[1:])}"
+            raise InputError(message)
         return torch.where(expand_like(drop.to(condition.device), condition), null, condition)  # type: ignore[arg-type]
 
 
@@ -176,6 +185,8 @@ class FlowObjective(nn.Module):
             If the batch is empty or not finite, or the coupling does not fit it.
         """
         batch = batch if isinstance(batch, FlowBatch) else FlowBatch(batch)
+        for part in as_tensors(batch.x_1):
+            check_batch("x_1", part)
         x_0, x_1, condition = self._coupled(batch, generator)
         count, device = batch_sizes(x_0, x_1)[1], as_tensors(x_1)[0].device
         t = self.times.sample(count, generator=generator, stratified=True, margin=MARGIN).to(device)
@@ -183,12 +194,19 @@ class FlowObjective(nn.Module):
             loss = self._compare(self.path.sample(x_0, x_1, t), condition)
         else:
             check_shapes(x_0, x_1)
+            Euclidean().check(x_1)
             sample = self.path.at(x_0, x_1, t, generator=generator)  # type: ignore[arg-type]
             loss = self._compare(sample, condition)
             if self.antithetic:
                 loss = 0.5 * (loss + self._compare(self.path.mirrored(sample), condition))
         if self.weight is not None:
-            loss = self.weight(t) * loss
+            weight = torch.as_tensor(self.weight(t))
+            if weight.shape not in ((), t.shape):
+                message = (
+                    f"the weights have the shape {list(weight.shape)}, expected {list(t.shape)}, one for each time"
+                )
+                raise InputError(message)
+            loss = weight * loss
         loss = loss.mean() if loss.ndim else loss
         # Whatever is not finite in a batch shows in the loss, which is cheaper to look at.
         if not math.isfinite(loss.item()):
@@ -199,7 +217,7 @@ class FlowObjective(nn.Module):
 
     def _coupled(self, batch: FlowBatch, generator: torch.Generator | None) -> tuple[Point, Point, Tensor | None]:
         x_0 = batch.x_0 if batch.x_0 is not None else self.source(batch.x_1, generator)
-        condition, count = batch.condition, as_tensors(batch.x_1)[0].shape[0]
+        condition, count = batch.condition, batch_sizes(x_0, batch.x_1)[1]
         if condition is not None and condition.shape[:1] != (count,):
             message = f"there are {count} x_1 and conditions of shape {list(condition.shape)}; give one for each x_1"
             raise InputError(message)
@@ -217,14 +235,10 @@ class FlowObjective(nn.Module):
         """Return the loss of each example, shape [batch], or their mean, shape [], where that is one operation."""
         extra = () if condition is None else (condition,)
         predicted = self.network(sample.x_t, sample.t, *extra)
+        check_velocity(predicted, sample.x_t)
         if isinstance(self.path, GeodesicPath):
             return self._compare_on_space(predicted, sample)
         target = regression_target(sample, self.predict, path=self.path)
-        if predicted.shape != target.shape:
-            message = (
-                f"the network returned the shape {list(predicted.shape)}, expected that of x, {list(target.shape)}"
-            )
-            raise InputError(message)
         if self.weight is None and isinstance(self.loss, SquaredError):
             return nn.functional.mse_loss(predicted, target)  # one operation forward and one backward
         error = predicted - target

@@ -76,6 +76,12 @@ class FlowPairs:
         if (self.condition is None) != (other.condition is None):
             message = "pairs with conditions cannot be joined with pairs without; give conditions to both"
             raise InputError(message)
+        shapes = [[list(part.shape[1:]) for part in as_tensors(pairs.x_1)] for pairs in (self, other)]
+        if shapes[0] != shapes[1]:
+            message = (
+                f"pairs of points of the shapes {shapes[0]} and {shapes[1]} cannot be joined; give those of one space"
+            )
+            raise InputError(message)
         x_0, x_1 = (_concatenated([a, b]) for a, b in ((self.x_0, other.x_0), (self.x_1, other.x_1)))
         if self.condition is None or other.condition is None:
             return FlowPairs(x_0, x_1)
@@ -280,8 +286,16 @@ def straightness(
         As for `integrate`.
     condition
         Conditions of the starts.
+
+    Raises
+    ------
+    InputError
+        Those of `integrate`, or if there is no step.
     """
     space = space if space is not None else Euclidean()
+    if steps < 1:
+        message = f"the number of steps is {steps}, expected 1 or more"
+        raise InputError(message)
     closed = _with_condition(field, condition)
     grid = [step / (2 * steps) for step in range(2 * steps + 1)]
     solution = integrate(closed, x_0, grid, method=method, space=space, save_at=grid[1::2])
@@ -295,10 +309,11 @@ def straightness(
         pulled = as_tensors(space.pull_back(x_0, x, v))
         difference = like_point(tuple(a - b for a, b in zip(pulled, as_tensors(straight), strict=True)), x_0)
         deviation += _summed(space.squared_norm(x_0, difference)) / steps
+    least = torch.finfo(squared.dtype).tiny  # what does not move is straight
     return Straightness(
         float(deviation.mean()),
-        float(deviation.mean() / squared.mean()),
-        float(length.mean() / squared.sqrt().mean() - 1),
+        float(deviation.mean() / squared.mean().clamp_min(least)),
+        float(length.mean() / squared.sqrt().mean() - 1) if squared.any() else 0.0,
     )
 
 
