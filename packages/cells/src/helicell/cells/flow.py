@@ -162,11 +162,11 @@ class PopulationFlow:
         references = [
             network.reference(response.control, seed=seed, number=i, index=i) for i, response in enumerate(responses)
         ]
-        network.start_from(responses, references)
+        encoded = conditions.encode(keys)
         batches = PopulationBatches(
-            responses,
+            network.start_from(responses, references, encoded),
             references,
-            conditions.encode(keys),
+            encoded,
             coupling=settings.coupling,
             populations=settings.populations,
             cells=settings.cells,
@@ -228,6 +228,7 @@ class PopulationFlow:
         key = _as_key(condition, cell_type=cell_type, dose=dose)
         references, conditions = self._prepared(control, population, key, embeddings, seed)
         field = self._field(references, conditions, guidance=guidance)
+        shift = self._shift(references, conditions, guidance=guidance)
         ends = []
         for number, chunk in enumerate(control.float().split(CHUNK)):
             x = chunk.to(self.device)
@@ -236,7 +237,7 @@ class PopulationFlow:
             else:
                 times = 1 if self.settings.method == "dopri5" else steps or self.settings.steps
                 ends.append(integrate(field.velocity, x, times, method=self.settings.method).x.cpu())  # type: ignore[union-attr]
-        return torch.cat(ends)
+        return torch.cat(ends) + shift.cpu()
 
     @torch.no_grad()
     def growth(
@@ -299,6 +300,12 @@ class PopulationFlow:
         everyone = torch.ones(1, dtype=torch.bool, device=self.device)
         null = self.network.context(references, conditions, everyone)
         return _Followed(self.network, context, null, guidance)
+
+    def _shift(self, references: ReferenceBatch, conditions: ConditionBatch, *, guidance: float) -> Tensor:
+        shift = self.network.shifts(references, conditions)
+        if guidance == 1:
+            return shift
+        return torch.lerp(self.network.shifts(references, conditions, average=True), shift, guidance)
 
     def _wander(self, field: _Followed, x: Tensor, steps: int | None, noise: float, seed: int, number: int) -> Tensor:
         if not self.network.noisy:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from helicell.cells.conditions import ConditionBatch, ConditionEncoder, Conditions
-from helicell.cells.encoders import NEEDS_GRAPH, build_encoder
+from helicell.cells.encoders import BLIND, NEEDS_GRAPH, build_encoder
 from helicell.cells.fields import ConditionedField, Context
 from helicell.cells.references import Moments, Reference, ReferenceBatch, make_reference
 from helicell.cells.responses import Response
 from helicell.cells.settings import PopulationFlowSettings
+from helicell.cells.shifts import ShiftRegression, mean_shifts
 from helicell.core.runs.seeds import sample_generator
 
 
@@ -66,6 +68,15 @@ class PopulationNetwork(nn.Module):
             spread=spread,
             generator=generator,
         )
+        self.shift = None
+        if settings.shift.kind == "regressed":
+            self.shift = ShiftRegression(
+                populations,
+                features=features,
+                moments=0 if settings.encoder.kind in BLIND else 2 * features,
+                condition_features=2 * (conditions.treatment_features - 2),
+                cell_types=len(conditions.cell_types),
+            )
         self.growth = None
         if settings.coupling.kind == "unbalanced":
             self.growth = ConditionedField(
@@ -117,14 +128,34 @@ class PopulationNetwork(nn.Module):
     def _vector(self, references: ReferenceBatch, conditions: ConditionBatch, dropped: Tensor | None) -> Tensor:
         return torch.cat((self.encoder(references), self.condition(conditions, dropped)), dim=1)
 
+    def shifts(
+        self, references: ReferenceBatch, conditions: ConditionBatch, *, average: bool = False
+    ) -> Float[Tensor, "populations features"]:
+        """Return the part of the way that all cells of a population go alike, besides what the field does."""
+        if self.shift is None:
+            return references.cells.new_zeros(len(references.cells), self.features)
+        return self.shift(references.moments, conditions, average=average)
+
     @torch.no_grad()
-    def start_from(self, responses: Sequence[Response], references: Sequence[Reference]) -> None:
-        """Take scales from the training populations, and start from their mean shift."""
+    def start_from(
+        self, responses: Sequence[Response], references: Sequence[Reference], conditions: ConditionBatch
+    ) -> list[Response]:
+        """Take scales from the training populations, and fit their shifts or start from the mean of them.
+
+        Returns
+        -------
+        list of Response
+            What is left for the field: the responses without the shifts that are fitted.
+        """
+        moments = torch.stack([reference.moments for reference in references])
         if hasattr(self.encoder, "fit_scale"):
-            self.encoder.fit_scale(torch.stack([reference.moments for reference in references]))
-        shifts = [response.treated.mean(dim=0) - response.control.mean(dim=0) for response in responses]
-        mean = torch.stack(shifts).mean(dim=0)
-        self.field.drift.bias[: self.features] = mean.to(self.field.spread) / self.field.spread
+            self.encoder.fit_scale(moments)
+        shifts = mean_shifts(responses)
+        if self.shift is None:
+            self.field.drift.bias[: self.features] = shifts.mean(dim=0) / self.field.spread
+            return list(responses)
+        self.shift.fit(responses, moments, conditions)
+        return [replace(r, treated=r.treated - shift) for r, shift in zip(responses, shifts, strict=True)]
 
 
 def spread_within(responses: Sequence[Response]) -> float:

@@ -45,6 +45,15 @@ class FieldSettings(Settings):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the hidden channels dropped in training")
 
 
+class ShiftSettings(Settings):
+    """The shift of a population's mean."""
+
+    kind: Literal["regressed", "learned"] = Field(
+        "regressed",
+        description="by a Gaussian process over populations, leaving the rest to the flow; or all by the flow",
+    )
+
+
 class CouplingSettings(Settings):
     """Which control cell goes with which treated cell of a population."""
 
@@ -82,6 +91,7 @@ class PopulationFlowSettings(Settings):
     encoder: EncoderSettings = EncoderSettings()
     field: FieldSettings = FieldSettings()
     condition: ConditionSettings = ConditionSettings()
+    shift: ShiftSettings = ShiftSettings()
     coupling: CouplingSettings = CouplingSettings()
     path: PathSettings = PathSettings()
     optimiser: OptimiserSettings = OptimiserSettings(steps=2000, warm_up=100, average_decay=0.995)

@@ -20,6 +20,8 @@ from helicell.cells.references import Moments
 from helicell.cells.settings import EncoderSettings
 
 NEEDS_GRAPH = ("graph",)
+# Kinds that must not learn anything of the population by other ways either.
+BLIND = ("index", "none")
 
 
 def build_encoder(settings: EncoderSettings, *, features: int, moments: Moments, populations: int) -> nn.Module:
