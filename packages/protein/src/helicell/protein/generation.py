@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from helicell.core.dynamics.endpoint import Correction, Predictor, follow_endpoint, time_grid
+from helicell.core.dynamics.endpoint import Correction, EndpointStep, Predictor, follow_endpoint, time_grid
 from helicell.core.errors import InputError
 from helicell.core.paths import GeodesicPath
 from helicell.core.runs.devices import choose_precision
@@ -26,6 +26,10 @@ from helicell.protein.flow import backbone_path, noise_frames
 from helicell.protein.frames import Frames, backbone_from_frames, centred
 from helicell.protein.model import BackboneModel
 from helicell.protein.networks.compact import FramesBatch
+from helicell.protein.networks.framediff import FrameDiffNetwork
+from helicell.protein.published.sampling import follow_published
+from helicell.protein.published.settings import FrameDiffSampling
+from helicell.protein.settings import SamplingDefaults
 from helicell.protein.sterics import StericGuidance
 
 Number = TypeVar("Number", int, float)
@@ -90,6 +94,8 @@ class SamplingOptions:
         Above 1, steps get shorter towards the data.
     steric_sweeps
         Sweeps of steric guidance a step; 0 for none.
+    rotation_schedule
+        Of published networks, instead of the four above: "clamped", "exponential" or "linear".
     precision
         "auto", "float32" or "bfloat16".
     trajectory
@@ -102,8 +108,29 @@ class SamplingOptions:
     rotation_speed: float | None = None
     finer_at_data: float | None = None
     steric_sweeps: int | None = None
+    rotation_schedule: str | None = None
     precision: str = "auto"
     trajectory: bool = False
+
+
+COMPACT_OPTIONS = ("rotation_exponent", "rotation_speed", "finer_at_data", "steric_sweeps")
+PUBLISHED_OPTIONS = ("rotation_schedule",)
+
+
+def check_options(model: BackboneModel, options: SamplingOptions) -> None:
+    """Refuse options that the sampling of this model does not know.
+
+    Raises
+    ------
+    InputError
+        If there is one.
+    """
+    published = isinstance(model.sampling, FrameDiffSampling)
+    for name in COMPACT_OPTIONS if published else PUBLISHED_OPTIONS:
+        if getattr(options, name) is not None:
+            known = ", ".join(PUBLISHED_OPTIONS if published else COMPACT_OPTIONS)
+            message = f"the model {model.name} is not sampled with {name}; leave it out, or use: {known}"
+            raise InputError(message)
 
 
 def generate(
@@ -225,6 +252,7 @@ def sample_batch(
 ) -> list[Backbone]:
     """Sample the backbones of one batch together; see `generate` for the parameters."""
     options = options or SamplingOptions()
+    check_options(model, options)
     device = _device(model)
     mask = torch.arange(max(r.length for r in requests)) < torch.tensor([[r.length] for r in requests])
     start = (
@@ -233,20 +261,16 @@ def sample_batch(
         else _drawn_noise(model, requests, mask, seed=seed, options=options)
     )
     index = torch.arange(mask.shape[1]).expand(mask.shape).to(device)
-    steps = options.steps if options.steps is not None else model.sampling.steps
-    times = time_grid(steps, finer_at_data=_or(options.finer_at_data, model.sampling.finer_at_data))
-    exponent = _or(options.rotation_exponent, model.sampling.rotation_exponent)
-    path = backbone_path(exponent * _or(options.rotation_speed, model.sampling.rotation_speed))
-    predict = _predictor(model, mask.to(device), index, backbone_path(exponent), precision=options.precision)
-    correct = _steric_correction(_or(options.steric_sweeps, model.sampling.steric_sweeps), mask.to(device), index)
     noisy, predicted = [], []
-    point: Point = (start.translations.to(device), start.quaternions.to(device))
-    for step in follow_endpoint(predict, point, times, path=path, correct=correct):
+    published = isinstance(model.sampling, FrameDiffSampling)
+    walk = _published_walk if published else _walk
+    for step in walk(model, start.to(device), mask.to(device), index, options):
         endpoint = Frames(*step.endpoint)
         if options.trajectory:
             noisy.append(Frames(*step.x_t).to("cpu"))
             predicted.append(endpoint.to("cpu"))
-    final = centred(endpoint, mask.to(device)).to("cpu")
+    # Published networks leave the centre where the noise had it, and so do we.
+    final = (endpoint if published else centred(endpoint, mask.to(device))).to("cpu")
     backbones = []
     for row, request in enumerate(requests):
         trajectory = (_one(noisy, row, request), _one(predicted, row, request)) if options.trajectory else None
@@ -254,6 +278,44 @@ def sample_batch(
         own_seed = sample_seed(seed, request.index, stream="backbone")
         backbones.append(Backbone(request.index, request.length, own_seed, frames.to(torch.float32), trajectory))
     return backbones
+
+
+def _walk(
+    model: BackboneModel, start: Frames, mask: Tensor, index: Tensor, options: SamplingOptions
+) -> Iterator[EndpointStep]:
+    """Sample as the compact network was trained for."""
+    defaults = cast(SamplingDefaults, model.sampling)
+    times = time_grid(
+        _or(options.steps, defaults.steps), finer_at_data=_or(options.finer_at_data, defaults.finer_at_data)
+    )
+    exponent = _or(options.rotation_exponent, defaults.rotation_exponent)
+    path = backbone_path(exponent * _or(options.rotation_speed, defaults.rotation_speed))
+    predict = _predictor(model, mask, index, backbone_path(exponent), precision=options.precision)
+    correct = _steric_correction(_or(options.steric_sweeps, defaults.steric_sweeps), mask, index)
+    return follow_endpoint(predict, (start.translations, start.quaternions), times, path=path, correct=correct)
+
+
+def _published_walk(
+    model: BackboneModel, start: Frames, mask: Tensor, index: Tensor, options: SamplingOptions
+) -> Iterator[EndpointStep]:
+    """Sample as the authors of the published network do."""
+    defaults = cast(FrameDiffSampling, model.sampling)
+    dtype = choose_precision(options.precision, mask.device)
+
+    def predict(x: Point, t: Tensor, previous: Point | None) -> Point:
+        batch = FramesBatch(Frames(*x), mask, index, t.to(mask.device).expand(len(mask), 2))
+        known = Frames(*previous) if previous is not None else None
+        frames = cast(FrameDiffNetwork, model.network)(batch, known, pair_dtype=dtype)[-1]
+        return frames.translations, frames.quaternions
+
+    return follow_published(
+        predict,
+        (start.translations, start.quaternions),
+        steps=_or(options.steps, defaults.steps),
+        schedule=options.rotation_schedule or defaults.rotation_schedule,
+        rate=defaults.rotation_rate,
+        least_time=defaults.least_time,
+    )
 
 
 def _predictor(model: BackboneModel, mask: Tensor, index: Tensor, path: GeodesicPath, *, precision: str) -> Predictor:

@@ -8,17 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from helicell.core.errors import InputError
 from helicell.core.runs.devices import choose_device
 from helicell.core.runs.files import sha256
+from helicell.core.runs.settings import Settings
 from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 from helicell.protein.networks.compact import CompactNetwork
+from helicell.protein.networks.framediff import FrameDiffNetwork
+from helicell.protein.published.settings import FrameDiffSampling, FrameDiffSettings
 from helicell.protein.settings import NetworkSettings, SamplingDefaults
 
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED = "compact"
 ARCHITECTURE = "compact"
+# Architectures by the name in the card: the network, its sizes, and how it is sampled.
+ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Settings], type[Settings]]] = {
+    ARCHITECTURE: (CompactNetwork, NetworkSettings, SamplingDefaults),
+    "framediff": (FrameDiffNetwork, FrameDiffSettings, FrameDiffSampling),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,8 @@ class BackboneModel:
         SHA-256 of the file.
     """
 
-    network: CompactNetwork
-    sampling: SamplingDefaults
+    network: CompactNetwork | FrameDiffNetwork
+    sampling: SamplingDefaults | FrameDiffSampling
     card: Mapping[str, Any]
     name: str
     checksum: str
@@ -95,18 +104,19 @@ def load_model(model: str | Path = EMBEDDED, *, device: str = "auto") -> Backbon
     path = model_path(model)
     state, card = load_checkpoint(path)
     architecture = card.get("architecture")
-    if architecture != ARCHITECTURE:
-        message = f"{path} holds a model of architecture {architecture!r}, expected {ARCHITECTURE!r}"
+    if architecture not in ARCHITECTURES:
+        message = f"{path} holds a model of architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}"
         raise InputError(message)
-    network = CompactNetwork(NetworkSettings.from_mapping(card["network"], source=f"the card of {path}"))
+    network_type, sizes, defaults = ARCHITECTURES[architecture]
+    network = network_type(sizes.from_mapping(card["network"], source=f"the card of {path}"))
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         message = f"the weights in {path} do not fit its own card: {' '.join(str(error).split())[:300]}"
         raise InputError(message) from error
-    sampling = SamplingDefaults.from_mapping(card["sampling"], source=f"the card of {path}")
+    sampling = defaults.from_mapping(card["sampling"], source=f"the card of {path}")
     network = network.to(choose_device(device)).eval().requires_grad_(requires_grad=False)
-    return BackboneModel(network, sampling, card, name=path.stem, checksum=sha256(path))
+    return BackboneModel(network, sampling, card, name=path.stem, checksum=sha256(path))  # type: ignore[arg-type]
 
 
 def save_model(

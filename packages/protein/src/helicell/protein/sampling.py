@@ -23,13 +23,16 @@ from helicell.core.runs.files import atomic_write, sha256, write_text
 from helicell.core.runs.folder import RunFolder
 from helicell.core.runs.manifest import Manifest
 from helicell.core.runs.settings import Settings
+from helicell.core.spaces.quaternions import from_matrix
 from helicell.protein.frames import Frames
-from helicell.protein.generation import Backbone, Request, SamplingOptions, plan_batches, sample_batches
+from helicell.protein.generation import Backbone, Request, SamplingOptions, check_options, plan_batches, sample_batches
 from helicell.protein.lengths import make_requests, parse_lengths
 from helicell.protein.model import EMBEDDED, BackboneModel, load_model, model_path
+from helicell.protein.published.settings import RotationSchedule
 from helicell.protein.structures import write_backbone
 
 TABLE = "samples.csv"
+NOISE = ("translations", "quaternions")
 
 
 class SamplingSettings(Settings):
@@ -46,6 +49,7 @@ class SamplingSettings(Settings):
     rotation_speed: float | None = Field(None, gt=0, le=100, description="how much faster orientations settle")
     finer_at_data: float | None = Field(None, gt=0, le=10, description="above 1, steps get shorter towards the data")
     steric_sweeps: int | None = Field(None, ge=0, le=100, description="sweeps of steric guidance a step; 0 for none")
+    rotation_schedule: RotationSchedule | None = Field(None, description="pace of the rotations of a published model")
     noise: str | None = Field(None, description="npz file with the starting frames")
     trajectory: bool = Field(default=False, description="keep every step")
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -98,6 +102,7 @@ def sample_to_folder(
     model = load_model(settings.model, device=settings.device)
     device = next(model.network.parameters()).device.type
     batches = plan_batches(requests, batch_size=settings.batch_size, device=device)
+    check_options(model, _options(settings))
     folder = RunFolder.create(out, settings, resume=resume)
     rows = {row.index: row for row in _read_table(folder.path)} if resume else {}
     progress(len(rows))
@@ -152,6 +157,8 @@ def parse_shard(text: str) -> tuple[int, int]:
 def read_noise(path: Path) -> Frames:
     """Read starting frames: `translations` [B, N, 3] in Angstrom and `quaternions` [B, N, 4], scalar first.
 
+    The names and the form of published programs are understood too: `trans_0` and matrices `rotmats_0` [B, N, 3, 3].
+
     Raises
     ------
     InputError
@@ -159,7 +166,11 @@ def read_noise(path: Path) -> Frames:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            translations, quaternions = (np.asarray(archive[k], np.float32) for k in ("translations", "quaternions"))
+            if "trans_0" in archive:
+                translations, matrices = (np.asarray(archive[k], np.float32) for k in ("trans_0", "rotmats_0"))
+                quaternions = from_matrix(torch.from_numpy(matrices)).numpy()
+            else:
+                translations, quaternions = (np.asarray(archive[k], np.float32) for k in NOISE)
     except (OSError, ValueError, KeyError, EOFError) as error:
         message = f"cannot read noise from {path}: it must be an .npz with translations [B,N,3] and quaternions [B,N,4]"
         raise InputError(message) from error
@@ -185,6 +196,7 @@ def _options(settings: SamplingSettings) -> SamplingOptions:
         rotation_speed=settings.rotation_speed,
         finer_at_data=settings.finer_at_data,
         steric_sweeps=settings.steric_sweeps,
+        rotation_schedule=settings.rotation_schedule,
         precision=settings.precision,
         trajectory=settings.trajectory,
     )

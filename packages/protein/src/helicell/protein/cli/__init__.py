@@ -12,13 +12,14 @@ COMMANDS = {
     "import": "import_",
     "stats": "stats",
     "train": "train",
+    "convert": "convert",
     "sample": "sample",
     "evaluate": "evaluate",
     "report": "report",
 }
 
 app = typer.Typer(
-    help="Protein backbones: import chains, train a flow, sample, evaluate, report.",
+    help="Protein backbones: import chains, train or convert a flow, sample, evaluate, report.",
     no_args_is_help=True,
 )
 for name, module in COMMANDS.items():

@@ -38,6 +38,12 @@ def command(
     steric_sweeps: Annotated[
         int | None, typer.Option(help="Sweeps of steric guidance a step, 0 for none; the model's by default.")
     ] = None,
+    rotation_schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="Of published models: clamped, exponential or linear pace of the rotations; clamped by default."
+        ),
+    ] = None,
     noise: Annotated[
         Path | None, typer.Option(help=".npz with starting frames: translations [B,N,3] A, quaternions [B,N,4].")
     ] = None,
@@ -67,6 +73,7 @@ def command(
             "rotation_speed": rotation_speed,
             "finer_at_data": finer_at_data,
             "steric_sweeps": steric_sweeps,
+            "rotation_schedule": rotation_schedule,
             "noise": str(noise) if noise else None,
             "trajectory": trajectory,
             "device": device,

@@ -42,12 +42,6 @@ class FrameDiffNetwork(nn.Module):
     settings
         Sizes.
 
-    Attributes
-    ----------
-    pair_dtype
-        In what the large products over pairs are computed without gradients: torch.float32, or torch.bfloat16, which
-        is faster where processors multiply it natively and moves residues by about 0.01 Angstrom.
-
     Shapes
     ------
     Input: a `FramesBatch` and optionally the previous prediction, of which only the translations are looked at. Output:
@@ -60,7 +54,6 @@ class FrameDiffNetwork(nn.Module):
     def __init__(self, settings: FrameDiffSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.pair_dtype = torch.float32
         self.node_feature_net = ResidueFeatures(settings)
         self.edge_feature_net = PairFeatures(settings)
         self.trunk = nn.ModuleDict()
@@ -84,6 +77,7 @@ class FrameDiffNetwork(nn.Module):
         previous: Frames | None = None,
         *,
         diffused: Bool[Tensor, "batch residues"] | None = None,
+        pair_dtype: torch.dtype = torch.float32,
     ) -> list[Frames]:
         """Predict clean frames.
 
@@ -95,6 +89,9 @@ class FrameDiffNetwork(nn.Module):
             The previous prediction (self-conditioning).
         diffused
             False where a residue is given and must stay, shape [batch, residues]; nowhere unless given.
+        pair_dtype
+            In what the large products over pairs are computed without gradients: torch.float32, or torch.bfloat16,
+            which is faster where processors multiply it natively and moves residues by about 0.01 Angstrom.
         """
         movable = torch.ones_like(batch.mask) if diffused is None else diffused
         parts = []
@@ -107,7 +104,10 @@ class FrameDiffNetwork(nn.Module):
                 batch.times[rows],
             )
             known = None if previous is None else previous.translations[chosen]
-            parts.append((chosen, self._dense(some, places, known, movable[chosen].float(), batch.mask.shape[1])))
+            predictions = self._dense(
+                some, known, movable[chosen].float(), places=places, span=batch.mask.shape[1], pair_dtype=pair_dtype
+            )
+            parts.append((chosen, predictions))
         results = []
         for block in range(self.settings.blocks):
             translations, quaternion = batch.frames.translations.clone(), batch.frames.quaternions.clone()
@@ -118,9 +118,16 @@ class FrameDiffNetwork(nn.Module):
         return results
 
     def _dense(
-        self, batch: FramesBatch, places: Tensor, known: Tensor | None, movable: Tensor, span: int
+        self,
+        batch: FramesBatch,
+        known: Tensor | None,
+        movable: Tensor,
+        *,
+        places: Tensor,
+        span: int,
+        pair_dtype: torch.dtype,
     ) -> list[Frames]:
-        """Predict for chains of one length, without padding, whose places in the padded batch are below `span`."""
+        """Predict for chains of one length, without padding; their places in the padded batch are below `span`."""
         trunk = self.trunk
         s = self.node_feature_net(batch.times, batch.index, movable)
         z = self.edge_feature_net(s, batch.frames.translations, known, places, movable, span=span)
@@ -138,7 +145,7 @@ class FrameDiffNetwork(nn.Module):
             x, q = trunk[f"bb_update_{block}"](s, x, q, rotation, movable)
             rotation = quaternions.to_matrix(q)
             if block < self.settings.blocks - 1:
-                z = trunk[f"edge_transition_{block}"](s, z, dtype=self.pair_dtype)
+                z = trunk[f"edge_transition_{block}"](s, z, dtype=pair_dtype)
             predictions.append(Frames(x * ANGSTROM_PER_NANOMETRE + centre, q))
         return predictions
 
