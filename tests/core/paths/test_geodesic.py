@@ -1,4 +1,4 @@
-"""Geodesic paths, against closed forms on the sphere, the torus, the hyperbolic ball and the rotations."""
+"""Geodesic paths, against closed forms on spheres, the torus, both hyperbolic models and the rotations."""
 
 import geoopt
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from helicell.core.errors import InputError
 from helicell.core.paths import Exponential, GeodesicPath, Linear, Power
-from helicell.core.spaces import Euclidean, Manifold, Product, Torus, UnitQuaternions, quaternions
+from helicell.core.spaces import Euclidean, Manifold, Product, Sphere, Torus, UnitQuaternions, quaternions
 
 DOUBLE = torch.float64
 TIMES = torch.tensor([0.0, 0.2, 0.55, 0.9], dtype=DOUBLE)
@@ -42,6 +42,18 @@ def hyperbolic(x, y, kappa):
     return mobius(x, torch.tanh(kappa[:, None] * torch.atanh(length)) * v / length)
 
 
+def raised(x):
+    """Return the points of the hyperboloid above points of the plane."""
+    return torch.cat(((1 + x.square().sum(-1, keepdim=True)).sqrt(), x), dim=-1)
+
+
+def hyperboloid(x, y, kappa):
+    """Return (sinh((1 - k) a) x + sinh(k a) y) / sinh a, with the angle cosh a = x_0 y_0 - x_1 y_1 - x_2 y_2."""
+    angle = torch.acosh((x[:, :1] * y[:, :1]) - (x[:, 1:] * y[:, 1:]).sum(-1, keepdim=True))
+    k = kappa[:, None]
+    return (torch.sinh((1 - k) * angle) * x + torch.sinh(k * angle) * y) / torch.sinh(angle)
+
+
 def torus(x, y, kappa):
     """Return the short way round, written with complex numbers."""
     turn = torch.angle(torch.exp(1j * (y - x)))
@@ -55,7 +67,9 @@ def rotation(x, y, kappa):
 
 
 CASES = {
-    "sphere": (Manifold(geoopt.Sphere()), unit(draw(4, 3)), unit(draw(4, 3, seed=1)), slerp),
+    "sphere": (Sphere(), unit(draw(4, 3)), unit(draw(4, 3, seed=1)), slerp),
+    "geoopt's sphere": (Manifold(geoopt.Sphere()), unit(draw(4, 3)), unit(draw(4, 3, seed=1)), slerp),
+    "hyperboloid": (Manifold(geoopt.Lorentz()), raised(draw(4, 2)), raised(draw(4, 2, seed=1)), hyperboloid),
     "torus": (Torus(), draw(4, 2) % 2 - 3, draw(4, 2, seed=1) % 2 + 1, torus),
     "hyperbolic": (Manifold(geoopt.PoincareBall()), 0.6 * unit(draw(4, 2)), 0.3 * unit(draw(4, 2, seed=1)), hyperbolic),
     "rotations": (UnitQuaternions(), unit(draw(4, 4)), unit(draw(4, 4, seed=1)), rotation),
