@@ -8,6 +8,7 @@ matching (FM), "index" is CGFM.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from helicell.cells.batches import PopulationBatches
+from helicell.cells.columns import Columns
 from helicell.cells.conditions import ConditionBatch, Conditions
 from helicell.cells.network import PopulationNetwork, spread_within
 from helicell.cells.objective import PopulationObjective, build_path
@@ -30,6 +32,8 @@ from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 from helicell.core.training.loop import minimise
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from helicell.cells.populations import Populations
     from helicell.cells.preprocessing import Preprocessing
 
@@ -50,8 +54,10 @@ class PopulationFlow:
         What treatments and cell types it knows.
     preprocessing
         From measured features to the model's space and back, where the model was trained on such.
-    feature_names
-        The names of the measured features.
+    columns
+        What told the populations apart that it was trained on, where these came from a table.
+    trained_on
+        Their keys.
     card
         Whatever else is worth knowing: data, licence, metrics.
 
@@ -68,13 +74,14 @@ class PopulationFlow:
         conditions: Conditions,
         *,
         preprocessing: Preprocessing | None = None,
-        feature_names: Sequence[str] = (),
+        columns: Columns | None = None,
+        trained_on: Sequence[PopulationKey] = (),
         card: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.settings = network.settings
         self.conditions, self.preprocessing = conditions, preprocessing
-        self.feature_names = tuple(feature_names)
+        self.columns, self.trained_on = columns, tuple(trained_on)
         self.card: dict[str, Any] = dict(card or {})
 
     @classmethod
@@ -115,10 +122,7 @@ class PopulationFlow:
             If populations are missing, of different features, or not finite, or settings do not fit them.
         """
         settings = settings or PopulationFlowSettings()
-        responses, preprocessing, names = _training_data(train, preprocessing)
-        model, batches = cls.prepare(
-            responses, settings, preprocessing=preprocessing, feature_names=names, embeddings=embeddings, seed=seed
-        )
+        model, batches = cls.prepare(train, settings, preprocessing=preprocessing, embeddings=embeddings, seed=seed)
         objective = PopulationObjective(model.network).train().requires_grad_()
         with _bar(settings.optimiser.steps, progress=progress) as advance:
 
@@ -134,11 +138,10 @@ class PopulationFlow:
     @classmethod
     def prepare(
         cls,
-        responses: Sequence[Response],
+        train: Populations | Sequence[Response],
         settings: PopulationFlowSettings,
         *,
         preprocessing: Preprocessing | None = None,
-        feature_names: Sequence[str] = (),
         embeddings: Mapping[str, Tensor] | None = None,
         seed: int = 0,
     ) -> tuple[Self, PopulationBatches]:
@@ -146,6 +149,7 @@ class PopulationFlow:
 
         The parameters and errors are those of `fit`.
         """
+        responses, preprocessing, columns = _training_data(train, preprocessing)
         _check_responses(responses)
         keys = [response.key for response in responses]
         conditions = Conditions.of(keys, embeddings=embeddings, cell_types=settings.condition.cell_types)
@@ -172,7 +176,7 @@ class PopulationFlow:
             cells=settings.cells,
             seed=seed,
         )
-        model = cls(network, conditions, preprocessing=preprocessing, feature_names=feature_names)
+        model = cls(network, conditions, preprocessing=preprocessing, columns=columns, trained_on=keys)
         return model, batches
 
     # ---------------------------------------------------------------------------------------------------- prediction
@@ -238,6 +242,56 @@ class PopulationFlow:
                 times = 1 if self.settings.method == "dopri5" else steps or self.settings.steps
                 ends.append(integrate(field.velocity, x, times, method=self.settings.method).x.cpu())  # type: ignore[union-attr]
         return torch.cat(ends) + shift.cpu()
+
+    def predict(
+        self,
+        control: AnnData | str | Path,
+        condition: str,
+        *,
+        dose: float | None = None,
+        embeddings: Mapping[str, Tensor] | None = None,
+        steps: int | None = None,
+        guidance: float = 1.0,
+        noise: float = 0.0,
+        seed: int = 0,
+    ) -> AnnData:
+        """Predict treated cells from control cells, in the features that were measured.
+
+        Parameters
+        ----------
+        control
+            Control cells, in memory or backed, or a file of them. Treated cells among them are left out. The columns
+            of donor and cell type tell populations apart; without them all cells are one population.
+        condition
+            The treatment.
+        dose, embeddings, steps, guidance, noise, seed
+            As for `transport`.
+
+        Returns
+        -------
+        AnnData
+            One cell for each control cell, in the same order and with the same labels, but for the condition. X holds
+            the predicted features, `obsm["X_helicell"]` the model's space, `uns["helicell"]` where they are from, and
+            `obs["growth"]`, if mass is not kept, what a mass of one becomes.
+
+        Raises
+        ------
+        InputError
+            If features are missing, there are no control cells, or the treatment is unknown.
+        """
+        from helicell.cells.predicting import predict
+
+        return predict(
+            self,
+            control,
+            condition,
+            dose=dose,
+            embeddings=embeddings,
+            steps=steps,
+            guidance=guidance,
+            noise=noise,
+            seed=seed,
+        )
 
     @torch.no_grad()
     def growth(
@@ -334,7 +388,8 @@ class PopulationFlow:
             "architecture": ARCHITECTURE,
             "settings": self.settings.to_mapping(),
             "features": self.network.features,
-            "feature_names": list(self.feature_names),
+            "columns": None if self.columns is None else self.columns.to_mapping(),
+            "trained_on": [asdict(key) for key in self.trained_on],
             "populations": self.network.populations,
             "conditions": self.conditions.describe(),
             "preprocessing": None if self.preprocessing is None else self.preprocessing.describe(),
@@ -390,8 +445,15 @@ class PopulationFlow:
         if card["preprocessing"] is not None:
             from helicell.cells.preprocessing import Preprocessing
 
-            preprocessing = Preprocessing.from_state(card["preprocessing"], _part(tensors, PREPROCESSING))
-        model = cls(network, conditions, preprocessing=preprocessing, feature_names=card["feature_names"], card=card)
+            preprocessing = Preprocessing.from_state(_part(tensors, PREPROCESSING), card["preprocessing"])
+        model = cls(
+            network,
+            conditions,
+            preprocessing=preprocessing,
+            columns=None if card["columns"] is None else Columns.from_mapping(card["columns"]),
+            trained_on=[PopulationKey(**key) for key in card["trained_on"]],
+            card=card,
+        )
         return model.to(choose_device(device))
 
 
@@ -431,13 +493,13 @@ class _Followed:
 
 def _training_data(
     train: Populations | Sequence[Response], preprocessing: Preprocessing | None
-) -> tuple[Sequence[Response], Preprocessing | None, tuple[str, ...]]:
+) -> tuple[Sequence[Response], Preprocessing | None, Columns | None]:
     if isinstance(train, Sequence):
-        return train, preprocessing, ()
+        return train, preprocessing, None
     from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
 
     preprocessing = preprocessing or Preprocessing.fit(PreprocessingSettings(), train)
-    return train.responses(preprocessing), preprocessing, train.features
+    return train.responses(preprocessing), preprocessing, train.columns
 
 
 def _check_responses(responses: Sequence[Response]) -> None:

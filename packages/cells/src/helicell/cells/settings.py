@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from helicell.cells.columns import Columns
+from helicell.cells.preprocessing import PreprocessingSettings
 from helicell.core.runs.settings import Settings
 from helicell.core.training.settings import OptimiserSettings
 
@@ -102,3 +104,19 @@ class PopulationFlowSettings(Settings):
     method: Literal["euler", "midpoint", "heun", "ab2", "rk4", "dopri5"] = Field(
         "midpoint", description="solver in prediction"
     )
+
+
+class TrainingSettings(Settings):
+    """Everything that determines a training run on a table of cells."""
+
+    seed: int = Field(0, ge=0, description="seed of weights, order and draws")
+    columns: Columns = Field(description="what the columns of the table mean")
+    holdout: tuple[str, ...] = Field(
+        (), description="populations to test on, such as donor=A,B or combination=donor:A+condition:X"
+    )
+    minimum_cells: int | None = Field(
+        None, ge=1, description="leave out populations with fewer cells a side; unless given, such are an error"
+    )
+    preprocessing: PreprocessingSettings = PreprocessingSettings()
+    model: PopulationFlowSettings = PopulationFlowSettings()
+    evaluation_cells: int = Field(500, ge=2, description="cells of a held-out population that are compared")
