@@ -5,6 +5,7 @@ samplers are written once. A point of a product is a tuple with one tensor per f
 """
 
 from helicell.core.spaces.euclidean import Euclidean
+from helicell.core.spaces.igso3 import IsotropicGaussian
 from helicell.core.spaces.manifolds import Manifold
 from helicell.core.spaces.product import Product
 from helicell.core.spaces.quaternions import UnitQuaternions
@@ -12,4 +13,14 @@ from helicell.core.spaces.space import Point, Space
 from helicell.core.spaces.sphere import Sphere
 from helicell.core.spaces.torus import Torus
 
-__all__ = ["Euclidean", "Manifold", "Point", "Product", "Space", "Sphere", "Torus", "UnitQuaternions"]
+__all__ = [
+    "Euclidean",
+    "IsotropicGaussian",
+    "Manifold",
+    "Point",
+    "Product",
+    "Space",
+    "Sphere",
+    "Torus",
+    "UnitQuaternions",
+]

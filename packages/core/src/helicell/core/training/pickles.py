@@ -92,7 +92,7 @@ def read_pickle(data: bytes, *, allowed: Collection[str]) -> Any:
     if foreign:
         message = f"the pickle asks for {', '.join(foreign)}, which no checkpoint needs; do not trust it"
         raise InputError(message)
-    if damage is not None or len(machine.stack) != 1:
+    if damage is not None or len(machine.stack) != 1 or machine.stack[0] is _MARK:
         message = f"the pickle is damaged or uses what no checkpoint needs ({damage or 'no end'})"
         raise InputError(message)
     return machine.stack[0]
