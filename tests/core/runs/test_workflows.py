@@ -1,8 +1,10 @@
 """Workflows are found by name, take their profile from the shipped ones or any folder, and run in this environment."""
 
 import importlib.util
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,11 +88,33 @@ def test_command_line_hands_options_on(tmp_path: Path) -> None:
     assert dry.returncode == 0, dry.stderr
     assert "generate" in dry.stdout + dry.stderr
     wrong = subprocess.run(
-        [*command, "-n", "--directory", str(tmp_path), "--config", "sample={lenghts: [60]}"],
-        capture_output=True,
-        text=True,
-        check=False,
+        [*command, "no-such-target", "-n", "--directory", str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 1
-    assert "unknown key 'sample.lenghts' (did you mean 'lengths'?)" in wrong.stdout + wrong.stderr
     assert wrong.stderr.splitlines()[-1].startswith("error: the workflow protein did not finish")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--configfile", "FILE"], r"mine.yaml: unknown key 'samplee' \(did you mean 'sample'\?\)"),
+        (["-n", "--configfiles=FILE", "--cores", "1"], "unknown key 'samplee'"),
+        (["--configfile", "nowhere.yaml"], "cannot read the settings file nowhere.yaml"),
+        (["--config", "sample={lenghts: [60]}"], r"unknown key 'sample.lenghts' \(did you mean 'lengths'\?\)"),
+        (["--config", "results=out", "sample={count: 0}"], "--config: sample.count is 0"),
+        (["-C", "resultss=out"], "--config: unknown key 'resultss'"),
+        (["--config", "sample={"], "cannot read the value of sample"),
+    ],
+)
+def test_a_wrong_configuration_is_told_before_anything_starts(
+    tmp_path: Path, run_cli: Callable, arguments: list[str], told: str
+) -> None:
+    """One line, exit code 2, and no folder made, whichever of Snakemake's options the configuration comes by."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("samplee:\n  count: 2\n")
+    given = [argument.replace("FILE", str(file)) for argument in arguments]
+    result = run_cli("run", "protein", "--directory", tmp_path / "out", *given)
+    assert result.code == 2
+    assert re.search(told, result.err)
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,9 +1,12 @@
 """The Snakemake workflows that come with Helicell: where they lie, and how they are run.
 
 A workflow is a folder with ``workflow/Snakefile``, ``config/config.yaml`` and ``profiles/NAME/config.yaml``. In a
-checkout the folders lie in ``workflows/`` at its root, in an installed package beside the packages.
+checkout the folders lie in ``workflows/`` at its root, in an installed package beside the packages. Where the package
+of a workflow's name has a module ``pipeline`` with ``PipelineSettings``, a configuration is checked by it before
+Snakemake starts, so that a misspelt key is one line and leaves nothing behind.
 """
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -16,10 +19,14 @@ from pathlib import Path
 import yaml
 
 from helicell.core.errors import InputError, MissingPackageError, unknown_option
+from helicell.core.runs.settings import Settings
 
 __all__ = ["Workflow", "find_workflow", "run_workflow", "workflows"]
 
 DEFAULT_PROFILE = "default"
+# Snakemake's options that give a configuration.
+CONFIG_FILE_OPTIONS = ("--configfile", "--configfiles")
+CONFIG_OPTIONS = ("--config", "-C")
 # From packages/core/src/helicell/core/runs/ up to the root of a checkout.
 LEVELS_TO_CHECKOUT = 6
 
@@ -104,7 +111,13 @@ def run_workflow(workflow: Workflow, arguments: Sequence[str] = (), *, profile: 
     -------
     int
         The exit code of Snakemake.
+
+    Raises
+    ------
+    InputError
+        If the configuration in the arguments has a wrong key or value, or there is no such profile.
     """
+    _check_configuration(workflow, arguments)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(workflow.snakefile)),
         *("--profile", str(workflow.profile(profile))),
@@ -118,6 +131,38 @@ def run_workflow(workflow: Workflow, arguments: Sequence[str] = (), *, profile: 
             except KeyboardInterrupt:
                 # Snakemake got the interrupt as well and ends its jobs in order; it decides when it is done.
                 continue
+
+
+def _check_configuration(workflow: Workflow, arguments: Sequence[str]) -> None:
+    """Check what the arguments say about the configuration by the settings of the workflow, if it has any."""
+    package = f"helicell.{workflow.name}"
+    if importlib.util.find_spec(package) is None or importlib.util.find_spec(f"{package}.pipeline") is None:
+        return
+    settings: type[Settings] = importlib.import_module(f"{package}.pipeline").PipelineSettings
+    for file in _values_of(CONFIG_FILE_OPTIONS, arguments):
+        settings.from_yaml(file)
+    pairs = [value.partition("=") for value in _values_of(CONFIG_OPTIONS, arguments)]
+    for key, _, text in pairs:
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            message = f"--config: cannot read the value of {key}: {text}"
+            raise InputError(message) from error
+        settings.from_mapping({key: value}, source="--config")
+
+
+def _values_of(options: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Return the values of options that may take several, up to the next option."""
+    values: list[str] = []
+    taking = False
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument.startswith("-"):
+            taking = name in options
+            values += [value] if taking and equals else []
+        elif taking:
+            values.append(argument)
+    return values
 
 
 def _workflows_folder() -> Path:

@@ -3,9 +3,9 @@
 TM-align takes several milliseconds a pair, minutes for one sample against twenty thousand chains. Two cheap steps come
 before it, each of which looks at CA atoms only:
 
-1. Five overlapping halves of the sample are compared by their internal distances with windows of every reference
+1. Seven overlapping stretches of the sample are compared by their internal distances with windows of every reference
    chain, shifted along it. Distances need no superposition, and a domain inside a longer protein is found as well.
-2. The references that come first for any half are superposed on the sample, half on window, and scored roughly
+2. The references that come first for any stretch are superposed on the sample, stretch on window, and scored roughly
    (`helicell.protein.evaluation.superposition`).
 
 What remains is aligned by TM-align. `benchmarks/bench_similarity.py` compares the result with an exhaustive search.
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from helicell.protein.structures import Chain
 
-# The stretches of a sample that are looked for: half of it, from these shares of its length on.
-FRAGMENT = 0.5
-FRAGMENT_STARTS = (0.0, 0.125, 0.25, 0.375, 0.5)
+# The stretches of a sample that are looked for: two fifths of it, from these shares of its length on. Halves would be
+# quicker, and miss likenesses that hold a loop of another length.
+FRAGMENT = 0.4
+FRAGMENT_STARTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 # Points along a stretch; 16 points give 120 distances.
 POINTS = 16
 # Two distances are compared by 1 / (1 + (d / d0)^2), which hardly tells far from farther.
@@ -40,15 +41,15 @@ DISTANCE_SCALE = 12.0
 STEP = 1 / 8
 SHORTEST_WINDOW = 0.7
 # Share of the references that are superposed, and the least and the most.
-SUPERPOSED = 0.15
+SUPERPOSED = 0.25
 SUPERPOSED_RANGE = (200, 5000)
 # Of a sample every third residue is scored, of a reference every second one can be its partner.
 QUERY_STRIDE = 3
 REFERENCE_STRIDE = 2
 # Reference chains that are aligned with a sample.
-ALIGNED = 25
+ALIGNED = 40
 # Samples whose distances are held in memory at once, and windows whose distances are.
-QUERY_BATCH = 32
+QUERY_BATCH = 16
 WINDOW_BATCH = 20_000
 
 
@@ -110,7 +111,7 @@ class ChainIndex:
         -------
         list of ndarray of int
             Indices of chains for each sample, the most promising first; fewer than `count` where the others are
-            shorter than a third of the sample.
+            shorter than three tenths of the sample.
         """
         lengths = np.array([len(sample) for sample in samples])
         chosen: dict[int, NDArray[np.integer]] = {}
@@ -224,7 +225,7 @@ def search(
     Returns
     -------
     list of Neighbour
-        One for each sample; chain -1 and score 0 where all references are shorter than a third of it.
+        One for each sample; chain -1 and score 0 where all references are shorter than three tenths of it.
     """
     index = ChainIndex(chain.coordinates[:, CA] for chain in chains)
     shortlists = index.shortlist(samples, count=aligned, excluded=excluded, advance=advance)
