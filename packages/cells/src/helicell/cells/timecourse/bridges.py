@@ -39,13 +39,14 @@ class Link:
 
     Attributes
     ----------
-    plan
-        Masses [sources, targets].
+    to_targets, to_sources
+        Every cell's masses towards the other population, added up along its row, in double precision.
     source_shares, target_shares
         The marginals r and c: how much of each cell's mass is coupled.
     """
 
-    plan: Float[Tensor, "sources targets"]
+    to_targets: Float[Tensor, "sources targets"]
+    to_sources: Float[Tensor, "targets sources"]
     source_shares: Float[Tensor, " sources"]
     target_shares: Float[Tensor, " targets"]
 
@@ -70,15 +71,20 @@ class Link:
             transport = UnbalancedTransport(regularisation=regularisation, marginal_weight=marginal_weight)
             plan = transport.plan(cost)
         sources, targets = plan.shape
-        return cls(plan.float(), (plan.sum(dim=1) * sources).float(), (plan.sum(dim=0) * targets).float())
+        return cls(
+            to_targets=plan.cumsum(dim=1),
+            to_sources=plan.T.cumsum(dim=1),
+            source_shares=(plan.sum(dim=1) * sources).float(),
+            target_shares=(plan.sum(dim=0) * targets).float(),
+        )
 
     def forward(self, rows: Rows, *, generator: torch.Generator) -> Rows:
         """Draw a partner in the second population for each of these cells of the first."""
-        return _drawn(self.plan[rows], generator)
+        return _drawn(self.to_targets[rows], generator)
 
     def backward(self, rows: Rows, *, generator: torch.Generator) -> Rows:
         """Draw a partner in the first population for each of these cells of the second."""
-        return _drawn(self.plan.T[rows], generator)
+        return _drawn(self.to_sources[rows], generator)
 
     def ratio(self, sources: Rows, targets: Rows) -> Float[Tensor, " cells"]:
         """Return what a mass of one at the start of these pairs becomes: r / c."""
@@ -154,9 +160,7 @@ def _exact(x_0: Tensor, x_1: Tensor, cost: Tensor) -> Tensor:
     return plan
 
 
-def _drawn(masses: Tensor, generator: torch.Generator) -> Tensor:
-    if not len(masses):
-        return torch.zeros(0, dtype=torch.int64)
-    # A cell that the plan leaves out altogether keeps a partner: masses below single precision count as equal.
-    safe = torch.where(masses.sum(dim=1, keepdim=True) > 0, masses, torch.ones_like(masses))
-    return torch.multinomial(safe, 1, generator=generator).squeeze(1)
+def _drawn(behind: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one column of each row in proportion to masses that are given added up."""
+    u = torch.rand(len(behind), 1, generator=generator, dtype=behind.dtype) * behind[:, -1:]
+    return torch.searchsorted(behind, u, right=True).squeeze(1).clamp_max(behind.shape[1] - 1)
