@@ -19,6 +19,7 @@ CHECKED = (
     "helicell.cells.evaluation",
     "helicell.core.dynamics",
     "helicell.core.paths",
+    "helicell.core.samplers",
     "helicell.core.spaces",
     "helicell.protein.evaluation",
     "helicell.protein.flow",
@@ -26,6 +27,7 @@ CHECKED = (
     "helicell.protein.losses",
     "helicell.protein.networks",
     "helicell.protein.peptides",
+    "helicell.protein.published",
     "helicell.protein.sterics",
 )
 install_import_hook(CHECKED, "typechecking.check")
