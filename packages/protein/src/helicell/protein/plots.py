@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from helicell.core.reports.figures import FAINT_INK, INK, PAPER, RULE, STYLE
+from helicell.core.reports.figures import FAINT_INK, INK, PAPER, RULE, dot, legend_below, styled
 from helicell.protein.evaluation.measures import RG_TOLERANCE
 from helicell.protein.evaluation.ramachandran import FAVOURED, OUTLIER
 
@@ -47,8 +46,6 @@ MOST_VECTOR_POINTS = 1500
 WIDTH = 5.4
 DASHES = (0, (4, 2))
 
-Parameters = ParamSpec("Parameters")
-
 
 @dataclass(frozen=True, slots=True)
 class TMPanel:
@@ -60,18 +57,7 @@ class TMPanel:
     label: str
 
 
-def _styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
-    """Draw under the settings that all figures of a report share."""
-
-    @wraps(draw)
-    def styled(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
-        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-            return draw(*args, **kwargs)
-
-    return styled
-
-
-@_styled
+@styled
 def ramachandran(phi: NDArray[np.floating], psi: NDArray[np.floating], *, natural: RamachandranMap) -> Figure:
     """Draw phi against psi of every residue, over the contours of natural chains.
 
@@ -98,12 +84,12 @@ def ramachandran(phi: NDArray[np.floating], psi: NDArray[np.floating], *, natura
     entries: list[Artist] = [
         Patch(color=shade, label=f"{share} of natural residues") for shade, share in zip(shades, shares, strict=True)
     ]
-    entries.append(_dot("samples"))
-    _legend(figure, entries, columns=2)
+    entries.append(dot("samples", colour=SAMPLES))
+    legend_below(figure, entries, columns=2)
     return figure
 
 
-@_styled
+@styled
 def compactness(
     lengths: NDArray[np.integer],
     rg: NDArray[np.floating],
@@ -135,11 +121,11 @@ def compactness(
     axes.set(xlabel="Length (residues)", ylabel="Radius of gyration (Å)")
     axes.set_ylim(max(0.0, 0.92 * min(low.min(), rg.min())), 1.06 * max(high.max(), rg.max()))
     band = Patch(color=NATURAL, alpha=0.3, label="within 20 % of the natural mean")
-    _legend(figure, [_dot("samples"), _dot("natural chains", colour=NATURAL), band], columns=3)
+    legend_below(figure, [dot("samples", colour=SAMPLES), dot("natural chains", colour=NATURAL), band], columns=3)
     return figure
 
 
-@_styled
+@styled
 def secondary_structure(
     helix: NDArray[np.floating],
     strand: NDArray[np.floating],
@@ -165,11 +151,11 @@ def secondary_structure(
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(mpl.ticker.PercentFormatter(1.0, decimals=0))
     _stacked_bars(bars, {"samples": (helix, strand), "natural": (natural_helix, natural_strand)})
-    _legend(figure, [_dot("samples"), _dot("natural chains", colour=NATURAL)], columns=2)
+    legend_below(figure, [dot("samples", colour=SAMPLES), dot("natural chains", colour=NATURAL)], columns=2)
     return figure
 
 
-@_styled
+@styled
 def similarity(panels: Sequence[TMPanel], *, same_fold: float) -> Figure:
     """Draw histograms of TM-scores, one above the other.
 
@@ -197,11 +183,11 @@ def similarity(panels: Sequence[TMPanel], *, same_fold: float) -> Figure:
         Line2D([], [], color=FAINT_INK, linewidth=1.6, linestyle=DASHES, label="natural mean"),
         Patch(color=NATURAL, alpha=0.25, label="mostly the same fold"),
     ]
-    _legend(figure, entries, columns=4)
+    legend_below(figure, entries, columns=4)
     return figure
 
 
-@_styled
+@styled
 def bonds(
     samples: Sequence[Histogram],
     natural: Sequence[Histogram],
@@ -234,7 +220,7 @@ def bonds(
         Patch(color=NATURAL, alpha=0.7, label="natural chains"),
         Patch(color=NATURAL, alpha=0.25, label="counted as valid"),
     ]
-    _legend(figure, entries, columns=3)
+    legend_below(figure, entries, columns=3)
     return figure
 
 
@@ -242,17 +228,6 @@ def _figure(height: float) -> tuple[Figure, Axes]:
     """A figure of one column and one panel; the height in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def _dot(label: str, *, colour: str = SAMPLES) -> Line2D:
-    return Line2D([], [], linestyle="", marker="o", markersize=5, color=colour, label=label)
-
-
-def _legend(figure: Figure, entries: Sequence[Artist], *, columns: int) -> None:
-    """Put the legend under the panels, where it covers nothing."""
-    figure.legend(
-        handles=entries, loc="outside lower left", ncols=columns, handlelength=1.4, columnspacing=1.6, borderaxespad=0.2
-    )
 
 
 def _stacked_bars(axes: Axes, groups: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]]) -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-__all__ = ["FAINT_INK", "INK", "PAPER", "RULE", "STYLE", "figure_svg"]
+__all__ = ["FAINT_INK", "INK", "PAPER", "RULE", "STYLE", "dot", "figure_svg", "legend_below", "styled"]
 
 #: Colour of titles and labels.
 INK = "#1f2937"
@@ -64,8 +68,37 @@ STYLE: dict[str, object] = {
     "lines.linewidth": 1.8,
 }
 
+Parameters = ParamSpec("Parameters")
+
 _VARIABLES = {INK: "ink", FAINT_INK: "faint-ink", RULE: "rule", PAPER: "paper"}
 _FONTS = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+
+
+def styled(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+    """Decorate a function that draws a figure, so that it draws under :data:`STYLE`."""
+
+    @wraps(draw)
+    def drawn(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Figure:
+        import matplotlib as mpl
+
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def dot(label: str, *, colour: str) -> Line2D:
+    """Return the legend's entry of points."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker="o", markersize=5, color=colour, label=label)
+
+
+def legend_below(figure: Figure, entries: Sequence[Artist], *, columns: int) -> None:
+    """Put the legend under the panels, where it covers nothing."""
+    figure.legend(
+        handles=entries, loc="outside lower left", ncols=columns, handlelength=1.4, columnspacing=1.6, borderaxespad=0.2
+    )
 
 
 def figure_svg(figure: Figure, *, name: str, title: str) -> str:
