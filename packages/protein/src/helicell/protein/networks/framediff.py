@@ -77,7 +77,7 @@ class FrameDiffNetwork(nn.Module):
         previous: Frames | None = None,
         *,
         diffused: Bool[Tensor, "batch residues"] | None = None,
-        pair_dtype: torch.dtype = torch.float32,
+        pair_dtype: torch.dtype | None = None,
     ) -> list[Frames]:
         """Predict clean frames.
 
@@ -90,8 +90,8 @@ class FrameDiffNetwork(nn.Module):
         diffused
             False where a residue is given and must stay, shape [batch, residues]; nowhere unless given.
         pair_dtype
-            In what the large products over pairs are computed without gradients: torch.float32, or torch.bfloat16,
-            which is faster where processors multiply it natively and moves residues by about 0.01 Angstrom.
+            In what the large products over pairs are computed without gradients; that of the frames unless given.
+            torch.bfloat16 is faster where processors multiply it natively, and moves residues by some 0.01 Angstrom.
         """
         movable = torch.ones_like(batch.mask) if diffused is None else diffused
         parts = []
@@ -105,7 +105,12 @@ class FrameDiffNetwork(nn.Module):
             )
             known = None if previous is None else previous.translations[chosen]
             predictions = self._dense(
-                some, known, movable[chosen].float(), places=places, span=batch.mask.shape[1], pair_dtype=pair_dtype
+                some,
+                known,
+                movable[chosen].to(batch.times.dtype),
+                places=places,
+                span=batch.mask.shape[1],
+                pair_dtype=pair_dtype,
             )
             parts.append((chosen, predictions))
         results = []
@@ -125,7 +130,7 @@ class FrameDiffNetwork(nn.Module):
         *,
         places: Tensor,
         span: int,
-        pair_dtype: torch.dtype,
+        pair_dtype: torch.dtype | None,
     ) -> list[Frames]:
         """Predict for chains of one length, without padding; their places in the padded batch are below `span`."""
         trunk = self.trunk
@@ -192,8 +197,9 @@ def equal_lengths(
 
     Examples
     --------
-    >>> equal_lengths(torch.tensor([[True, True], [True, False], [True, True]]))
-    [(tensor([1]), tensor([[0]])), (tensor([0, 2]), tensor([[0, 1], [0, 1]]))]
+    >>> groups = equal_lengths(torch.tensor([[True, True], [True, False], [True, True]]))
+    >>> [(rows.tolist(), places.tolist()) for rows, places in groups]
+    [([1], [[0]]), ([0, 2], [[0, 1], [0, 1]])]
     """
     counts = mask.sum(dim=1)
     groups = []

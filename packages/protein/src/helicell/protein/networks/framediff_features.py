@@ -41,7 +41,7 @@ class ResidueFeatures(nn.Module):
         """Return the features; `times` are those of translations and of rotations."""
         translations, rotations = times.unbind(dim=1)
         both = torch.cat([time_waves(t, self.time_width) for t in (rotations, translations)], dim=-1)
-        parts = (position_waves(index, self.position_width), movable[..., None])
+        parts = (position_waves(index, self.position_width).to(times.dtype), movable[..., None])
         return self.linear(torch.cat((*parts, both[:, None].expand(-1, index.shape[1], -1)), dim=-1))
 
 
@@ -122,14 +122,14 @@ class PairFeatures(nn.Module):
         p = self.linear_s_p(s)
         first = linear(p, one) + movable[..., None] * one_moves[:, 0]
         second = linear(p, two, layer.bias) + movable[..., None] * two_moves[:, 0]
-        offsets = linear(self.linear_relpos(offset_waves(span, self.width, s.device)), offset)
+        offsets = linear(self.linear_relpos(offset_waves(span, self.width, s.device).to(s.dtype)), offset)
         now, before = (torch.nn.functional.pad(weight.t(), (0, 0, 1, 0)) for weight in (now, before))
         return first, second, offsets, (now[:, None] + before).flatten(0, 1)
 
     def _bins(self, x: Tensor) -> Tensor:
         """Return the bins of all distances, from 1; 0 where two points coincide or a distance is just an edge."""
         distance = torch.linalg.vector_norm(x[:, :, None] - x[:, None], dim=-1)
-        edges = torch.linspace(FIRST_EDGE, LAST_EDGE, self.bins, device=x.device)
+        edges = torch.linspace(FIRST_EDGE, LAST_EDGE, self.bins, dtype=x.dtype, device=x.device)
         bins = torch.bucketize(distance, edges)
         return torch.where(bins == torch.bucketize(distance, edges, right=True), bins, 0)
 

@@ -48,7 +48,7 @@ class PairTransition(nn.Module):
         s: Float[Tensor, "batch residues width"],
         z: Float[Tensor, "batch residues residues pair_width"],
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
     ) -> Float[Tensor, "batch residues residues pair_width"]:
         """Return the new pair features; without gradients they take the place of the old ones.
 
@@ -57,10 +57,10 @@ class PairTransition(nn.Module):
         s, z
             Residues and pairs of them.
         dtype
-            In what the three large products are computed without gradients. Their sums, the normalisation and the
-            features themselves are in full precision all the same.
+            In what the three large products are computed without gradients; that of the features unless given. Their
+            sums, the normalisation and the features themselves are in full precision all the same.
         """
-        dtype = torch.float32 if torch.is_grad_enabled() else dtype
+        dtype = z.dtype if dtype is None or torch.is_grad_enabled() else dtype
         n = self.initial_embed(s)
         first, _, second, _ = (cast(nn.Linear, layer) for layer in self.trunk)
         hidden = [term.to(dtype) for term in self._of_residues(first, n)]
