@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from helicell.core.errors import InputError
-from helicell.protein.chains.store import ChainStore
+from helicell.protein.chains.store import ChainStore, write_store
 from helicell.protein.settings import ChainSettings, TrainingSettings
+from helicell.protein.structures import Chain
 from helicell.protein.training import RECIPE, select_chains, split_clusters
 
 pytestmark = [
@@ -100,4 +101,20 @@ def test_misspelt_settings_are_refused(store: ChainStore, tmp_path: Path, run_cl
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "stepps" in result.err
     assert "steps" in result.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("columns", "told"), [({}, "--cluster none"), ({"cluster30": [0, 0]}, "held out")])
+def test_stores_that_cannot_be_split_are_refused(
+    tmp_path: Path, run_cli: Callable, columns: dict[str, list[int]], told: str
+) -> None:
+    """Without clusters, or with nothing left to train on, a line says what to do, and no run folder is made."""
+    line = np.zeros((50, 4, 3), np.float32) + 3.8 * np.arange(50, dtype=np.float32)[:, None, None] / 3**0.5
+    chains = [Chain(f"chain{i}", line, "A" * 50, "C" * 50) for i in range(2)]
+    known = {"globular": [True, True], "predicted": [False, False], **columns}
+    store = write_store(tmp_path / "store", chains, columns=known)
+    (tmp_path / "settings.yaml").write_text("chains: {validation_share: 0.999}")
+    result = run_cli("protein", "train", tmp_path / "settings.yaml", "--store", store.path, "--out", tmp_path / "run")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert told in result.err
     assert not (tmp_path / "run").exists()

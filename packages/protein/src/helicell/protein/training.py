@@ -26,6 +26,8 @@ from helicell.protein.settings import ChainSettings, SamplingDefaults, TrainingS
 VALIDATION_CHAINS = 256
 MODEL = "model.safetensors"
 RECIPE = WEIGHTS / "compact.yaml"
+# The column of a store by which relatives stay on one side of the split.
+CLUSTERS = "cluster30"
 
 
 def select_chains(store: ChainStore, settings: ChainSettings) -> ChainStore:
@@ -34,7 +36,7 @@ def select_chains(store: ChainStore, settings: ChainSettings) -> ChainStore:
     Raises
     ------
     InputError
-        If none are left.
+        If none are left, or the store has no clusters.
     """
     low, high = settings.lengths
     keep = (store.lengths >= low) & (store.lengths <= high)
@@ -42,6 +44,12 @@ def select_chains(store: ChainStore, settings: ChainSettings) -> ChainStore:
         keep &= store.column("globular").astype(bool)
     if settings.experimental:
         keep &= ~store.column("predicted").astype(bool)
+    if CLUSTERS not in store.column_names:
+        message = (
+            f"the store {store.path} has no sequence clusters, by which chains are held out; "
+            "import it again without `--cluster none`"
+        )
+        raise InputError(message)
     if not keep.any():
         message = f"none of the {len(store)} chains of the store fit the settings (lengths {low}-{high}); loosen them"
         raise InputError(message)
@@ -53,7 +61,7 @@ def split_clusters(store: ChainStore, *, validation_share: float) -> tuple[Chain
 
     A cluster's side depends on the name of its first chain only, so a store that grew keeps its split.
     """
-    clusters = store.column("cluster30")
+    clusters = store.column(CLUSTERS)
     _, first, inverse = np.unique(clusters, return_index=True, return_inverse=True)
     names = store.names
     digests = [hashlib.sha256(str(names[i]).encode()).digest() for i in first]
@@ -95,6 +103,9 @@ def train_to_folder(
         If settings, store or folder do not fit.
     """
     chosen = select_chains(store, settings.chains)
+    if not len(split_clusters(chosen, validation_share=settings.chains.validation_share)[0]):
+        message = f"all {len(chosen)} chains that fit the settings would be held out; import more chains"
+        raise InputError(message)
     folder = RunFolder.create(out, settings, resume=resume)
     module = train(settings, store, folder=folder.path, resume=resume, **options)
     validation = _last_validation(folder)
@@ -159,7 +170,7 @@ def train(
     torch.manual_seed(settings.seed)
     objective = BackboneObjective(CompactNetwork(settings.network), settings.objective)
     module = FlowTraining(objective, settings.optimiser, seed=settings.seed)
-    clusters = training.column("cluster30")
+    clusters = training.column(CLUSTERS)
     batches = ChainBatches(training, clusters, residues=settings.residues_per_batch, seed=settings.seed)
     return fit(
         module,
