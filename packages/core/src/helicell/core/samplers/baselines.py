@@ -112,7 +112,7 @@ class _Bridged(Energy):
         self, x: Float[Tensor, "batch dim"], condition: Tensor | None = None
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch dim"]]:
         evaluation = self.target.evaluate(x, condition, gradient=True)
-        assert evaluation.gradient is not None  # noqa: S101, it was asked for
+        assert evaluation.gradient is not None
         reference = log_normal(x, 0.0, torch.full((self.dim,), self.width, dtype=x.dtype))
         value = (1 - self.share) * reference + self.share * evaluation.log_reward
         return value, self.share * evaluation.gradient - (1 - self.share) * x / self.width

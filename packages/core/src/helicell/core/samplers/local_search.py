@@ -41,6 +41,8 @@ class Search:
         The adapted step sizes, one a temperature.
     swaps
         Share of the trades between neighbouring temperatures that were made; none with one temperature.
+    last
+        The last states at all temperatures, from which another search can go on.
     """
 
     points: Float[Tensor, "found dim"]
@@ -49,12 +51,13 @@ class Search:
     acceptance: float
     step: Float[Tensor, " temperatures"]
     swaps: float | None
+    last: Float[Tensor, "temperatures chains dim"]
 
 
 @torch.no_grad()
 def langevin_search(
     target: Target,
-    start: Float[Tensor, "chains dim"],
+    start: Float[Tensor, "*temperatures chains dim"],
     *,
     steps: int,
     burn_in: int,
@@ -72,7 +75,7 @@ def langevin_search(
     target
         The energy.
     start
-        Where the chains start.
+        Where the chains start: [chains, dim], or other points for each temperature [temperatures, chains, dim].
     steps, burn_in
         Steps in all, and how many of them at the start are only for getting there.
     step
@@ -112,8 +115,8 @@ def langevin_search(
         if len(temperatures) > 1:
             chains.swap(k)
         if k >= burn_in and (k - burn_in + 1) % keep_every == 0:
-            points.append(chains.x[: len(start)].clone())
-            rewards.append(chains.value[: len(start)].clone())
+            points.append(chains.x[: chains.count].clone())
+            rewards.append(chains.value[: chains.count].clone())
     found = torch.cat(rewards)
     finite = found.isfinite()
     repeated = None if condition is None else condition.repeat(len(points), 1)[finite]
@@ -124,6 +127,7 @@ def langevin_search(
         acceptance=float(accepted) / (steps - burn_in),
         step=chains.step.exp(),
         swaps=chains.trades / chains.trials if chains.trials else None,
+        last=chains.x.view(len(temperatures), chains.count, -1).clone(),
     )
 
 
@@ -140,11 +144,11 @@ class _Chains:
         generator: torch.Generator | None,
     ) -> None:
         rungs = len(temperatures)
-        self.target, self.generator, self.count = target, generator, len(start)
-        self.x = start.repeat(rungs, 1)
+        self.target, self.generator, self.count = target, generator, start.shape[-2]
+        self.x = start.repeat(rungs, 1) if start.ndim == 2 else start.flatten(0, 1).clone()
         self.condition = None if condition is None else condition.repeat(rungs, 1)
         self.cold = (1 / torch.tensor(temperatures)).to(start)
-        self.inverse = self.cold.repeat_interleave(len(start))
+        self.inverse = self.cold.repeat_interleave(self.count)
         initial = torch.as_tensor(step, dtype=start.dtype)
         # Where only one is given, hotter chains take longer steps.
         self.step = (initial if initial.ndim else initial / self.cold.cpu()).log().to(start)
@@ -195,5 +199,5 @@ class _Chains:
 
     def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         evaluation = self.target.evaluate(x, self.condition, gradient=True)
-        assert evaluation.gradient is not None  # noqa: S101, it was asked for
+        assert evaluation.gradient is not None
         return evaluation.log_reward, evaluation.gradient

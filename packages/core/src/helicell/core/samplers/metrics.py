@@ -13,7 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helicell.core.runs.seeds import sample_generator
 from helicell.core.samplers.energies.energy import Energy, Target
+from helicell.core.samplers.process import Steps
 from helicell.core.samplers.sampler import Sampler, Samples
 
 # A mode counts as covered when it holds at least this share of what is its due.
@@ -92,12 +94,10 @@ def evaluate(
     steps
         Steps of sampling, if other than its settings say.
     """
-    from helicell.core.samplers.process import make_grid
-
     energy, target = sampler.energy, Target(sampler.energy)
     generator = torch.Generator().manual_seed(seed)
     condition = energy.draw_conditions(samples, generator)
-    grid = None if steps is None else sampler.process.on(make_grid(sampler.settings.process.grid, steps))
+    grid = sampler.steps_of(steps)
     drawn = sampler.sample(samples, seed=seed, target=target, condition=condition, steps=grid)
     exact = energy.sample(samples, generator) if energy.has_samples else None
     eubo = None
@@ -184,13 +184,12 @@ def _weight_summary(weights: Tensor) -> tuple[float, float, float]:
 
 @torch.no_grad()
 def _backward_log_weights(
-    sampler: Sampler, target: Target, exact: Tensor, generator: torch.Generator, grid: object
+    sampler: Sampler, target: Target, exact: Tensor, generator: torch.Generator, steps: Steps
 ) -> Tensor:
     """Return the log weights of one backward path from every exact sample."""
-    steps = grid if grid is not None else sampler.steps()
     parts = []
     for ends in exact.split(BATCH):
-        path = sampler.roll_back(target, steps, ends, generator=generator)  # type: ignore[arg-type]
+        path = sampler.roll_back(target, steps, ends, generator=generator)
         parts.append(sampler.probabilities(path).log_ratio + path.log_reward)
     return torch.cat(parts).double()
 
@@ -200,7 +199,7 @@ def _distances(energy: Energy, points: Tensor, exact: Tensor, seed: int) -> dict
     from helicell.core.statistics.sliced import sliced_wasserstein
     from helicell.core.statistics.transport import wasserstein
 
-    second = energy.sample(len(points), torch.Generator().manual_seed(seed + 1))
+    second = energy.sample(len(points), sample_generator(seed, 0, stream="floor"))
     exact = exact[: len(points)]
     found = {"w2": wasserstein(points, exact), "w2_floor": wasserstein(second, exact)}
     for name, one in (("sliced_w2", points), ("sliced_w2_floor", second)):

@@ -26,6 +26,8 @@ BLOCK_ROWS = 2400
 # Frequencies of the time features, in radians over the unit of time.
 SLOWEST, FASTEST = 0.1, 100.0
 
+_gelu = torch.ops.aten.gelu.out
+
 
 class TimeFeatures(nn.Module):
     """Rows of learned features of times: sines and cosines with learned phases, then two linear maps.
@@ -153,9 +155,7 @@ class Record:
         first, *rest = [weight.detach() for weight in network.weights()]
         # What addmm takes fastest: the inputs first.
         self._first = first.T.contiguous()
-        self._layers = [
-            (weight.T.contiguous(), bias) for weight, bias in zip(rest[0::2], rest[1::2], strict=True)
-        ]
+        self._layers = [(weight.T.contiguous(), bias) for weight, bias in zip(rest[0::2], rest[1::2], strict=True)]
         hidden = len(first)
         depth = len(self._layers)
         self.before = [first.new_empty(steps, batch, hidden) for _ in range(depth)]
@@ -167,13 +167,13 @@ class Record:
         torch.addmm(row, x, self._first, out=self.before[0][k])
         if context is not None:
             self.before[0][k].add_(context)
-        h = torch._C._nn.gelu(self.before[0][k], out=self.after[0][k])
+        h = _gelu(self.before[0][k], out=self.after[0][k])
         last = len(self._layers) - 1
         for number, (weight, bias) in enumerate(self._layers):
             if number == last:
                 return torch.addmm(bias, h, weight, out=self.outputs[k])
             torch.addmm(bias, h, weight, out=self.before[number + 1][k])
-            h = torch._C._nn.gelu(self.before[number + 1][k], out=self.after[number + 1][k])
+            h = _gelu(self.before[number + 1][k], out=self.after[number + 1][k])
         raise AssertionError
 
 

@@ -143,10 +143,11 @@ def state_flows(
     *,
     forward_looking: bool = False,
 ) -> Float[Tensor, "knots batch"]:
-    """Return the log flows at all states: log Z, what the network gives between, log R at the end.
+    """Return the log flows at all states: log Z, inner flows, log R at the end.
 
-    A forward-looking flow has the network's output added to what is known already, the geometric path between the
-    reference process's marginal and the target: (1 - t) log N(x; 0, marginal variance) + t log R(x).
+    The network's output is added to what is known already of an inner flow: the log marginal of the reference process,
+    log N(x; 0, marginal variance), which is the flow if the target is that of the reference process. A forward-looking
+    flow knows more, the geometric path from there to the target: (1 - t) log N(x; 0, marginal variance) + t log R(x).
 
     Parameters
     ----------
@@ -157,26 +158,23 @@ def state_flows(
     log_z
         The learned log Z, of each condition where there are any.
     forward_looking
-        Whether to add the known part.
+        Whether log rewards along the path enter.
 
     References
     ----------
     Pan and others, Better training of GFlowNets with local credit, arXiv 2302.01687; Zhang and others, Diffusion
     generative flow samplers, arXiv 2310.02679.
     """
-    inner = log_flow[1:]
+    variance = path.steps.marginal_variance[1:-1, None, None].expand(-1, 1, path.states.shape[2])
+    known = log_normal(path.states[1:-1], 0.0, variance)
     if forward_looking and path.log_rewards is not None:
         t = path.steps.times[1:-1, None]
-        variance = path.steps.marginal_variance[1:-1, None, None].expand(-1, 1, path.states.shape[2])
-        known = log_normal(path.states[1:-1], 0.0, variance)
-        inner = inner + (1 - t) * known + t * _bounded(path.log_rewards[1:-1], path.finite)
+        known = (1 - t) * known + t * _bounded(path.log_rewards[1:-1], path.finite)
     start = log_z.expand(1, len(path.log_reward))
-    return torch.cat((start, inner, _bounded(path.log_reward, path.finite)[None]))
+    return torch.cat((start, log_flow[1:] + known, _bounded(path.log_reward, path.finite)[None]))
 
 
-def state_potentials(
-    flows: Float[Tensor, "knots batch"], probabilities: Probabilities
-) -> Float[Tensor, "knots batch"]:
+def state_potentials(flows: Float[Tensor, "knots batch"], probabilities: Probabilities) -> Float[Tensor, "knots batch"]:
     """Return v: log flow less the sum of forward less backward log probabilities of the steps before."""
     done = (probabilities.forward - probabilities.backward).cumsum(dim=0)
     return torch.cat((flows[:1], flows[1:] - done))

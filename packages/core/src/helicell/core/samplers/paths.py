@@ -137,7 +137,7 @@ def roll_out(
     for k in range(steps.count):
         x = states[k]
         outputs = record.step(k if keep else 0, x, tables.rows[k], context)
-        drift, raw, _ = policy.split(outputs)
+        drift, raw = policy.parts(x, outputs, None if tables.units is None else tables.units[k])
         following = torch.mul(tables.scale[k], x, out=states[k + 1]).add_(drift, alpha=gains[k])
         if policy.langevin or values:
             evaluation = target.evaluate(x, condition, gradient=policy.langevin)

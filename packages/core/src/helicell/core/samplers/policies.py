@@ -4,10 +4,10 @@ The forward kernel of step k is a Gaussian with independent coordinates around
 
     forward_scale_k x + v_k (a(t) x / s^2 + c(t) clip(grad log R(x))) + gain_k n(x, t),
 
-where n is a network that starts at zero, a and c are learned functions of time, one number a dimension (c only with the
-Langevin part), v_k is the variance of the reference process and s^2 its variance at time 1. Its variance is v_k, or v_k
-exp(range tanh(r(x, t))) where it is learned. A last output of the network is the log flow through a state, for the
-objectives that need it.
+where n is a network that starts at zero, together with a few units for each coordinate by itself, a and c are learned
+functions of time, one number a dimension (c only with the Langevin part), v_k is the variance of the reference process
+and s^2 its variance at time 1. The variance of the kernel is v_k, or v_k exp(range tanh(r(x, t))) where it is learned.
+A last output of the network is the log flow through a state, for the objectives that need it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from helicell.core.samplers.coordinates import CoordinateUnits
 from helicell.core.samplers.networks import SamplerNetwork, TimeFeatures
 from helicell.core.samplers.process import Process, Steps
 
@@ -41,17 +42,15 @@ class Tables:
         Factors of the state [steps, dim].
     slope
         Factors of the gradient [steps, dim], with the Langevin part.
+    units
+        Weights of the units of single coordinates, if there are any.
     """
 
     steps: Steps
     rows: Float[Tensor, "steps hidden"]
     scale: Float[Tensor, "steps dim"]
     slope: Float[Tensor, "steps dim"] | None
-
-    def detach(self) -> Tables:
-        """Return the same numbers without a graph."""
-        slope = None if self.slope is None else self.slope.detach()
-        return Tables(self.steps, self.rows.detach(), self.scale.detach(), slope)
+    units: Float[Tensor, "steps parts units dim"] | None
 
 
 class ForwardPolicy(nn.Module):
@@ -73,6 +72,8 @@ class ForwardPolicy(nn.Module):
         Whether the gradient of the log reward enters the drift.
     flow
         Whether the network gives the log flow as well.
+    coordinate_units
+        Units for each coordinate by itself; 0 for none.
     condition_dim
         Dimensions of a condition; 0 for none.
     """
@@ -88,6 +89,7 @@ class ForwardPolicy(nn.Module):
         variance_range: float = 4.0,
         langevin: bool = False,
         flow: bool = False,
+        coordinate_units: int = 0,
         condition_dim: int = 0,
     ) -> None:
         super().__init__()
@@ -103,14 +105,19 @@ class ForwardPolicy(nn.Module):
             condition_dim=condition_dim,
             scale=process.variance**0.5,
         )
-        self.coefficients = nn.Sequential(
-            TimeFeatures(hidden), nn.GELU(), nn.Linear(hidden, dim * (2 if langevin else 1))
-        )
-        last = self.coefficients[-1]
+        last = nn.Linear(hidden, dim * (2 if langevin else 1))
+        self.coefficients = nn.Sequential(TimeFeatures(hidden), nn.GELU(), last)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         with torch.no_grad():
             last.bias[dim:] = FIRST_LANGEVIN
+        self.units = (
+            CoordinateUnits(
+                dim, coordinate_units, 2 if learned_variance else 1, hidden=hidden, scale=process.variance**0.5
+            )
+            if coordinate_units
+            else None
+        )
 
     def tables(self, steps: Steps) -> Tables:
         """Return the tables of a grid, differentiable in the weights."""
@@ -119,12 +126,23 @@ class ForwardPolicy(nn.Module):
         variance = steps.forward_variance[:, None]
         scale = steps.forward_scale[:, None] + coefficients[:, : self.dim] * variance / self.process.variance
         slope = coefficients[:, self.dim :] * variance if self.langevin else None
-        return Tables(steps, self.network.time(start), scale, slope)
+        units = None if self.units is None else self.units.tables(start)
+        return Tables(steps, self.network.time(start), scale, slope, units)
 
     def split(self, outputs: Float[Tensor, "*batch outputs"]) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return the parts of the network's outputs: drift, raw log variance, log flow."""
         raw = outputs[..., self.dim : 2 * self.dim] if self.learned_variance else None
         return outputs[..., : self.dim], raw, outputs[..., -1] if self.flow else None
+
+    def parts(
+        self, x: Tensor, outputs: Float[Tensor, "*batch outputs"], units: Tensor | None
+    ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"] | None]:
+        """Return drift and raw log variance at states, those of the network and of the coordinates' units together."""
+        drift, raw, _ = self.split(outputs)
+        if self.units is None or units is None:
+            return drift, raw
+        own = self.units(x, units)
+        return drift + own[0], None if raw is None else raw + own[1]
 
     def log_variance_change(self, raw: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Return by how much the log variance differs from that of the reference process."""
@@ -134,7 +152,7 @@ class ForwardPolicy(nn.Module):
         self, tables: Tables, k: int, x: Tensor, outputs: Tensor, gradient: Tensor | None
     ) -> tuple[Float[Tensor, "batch dim"], Tensor]:
         """Return mean and variance of step k at one state a path."""
-        drift, raw, _ = self.split(outputs)
+        drift, raw = self.parts(x, outputs, None if tables.units is None else tables.units[k])
         mean = torch.addcmul(tables.scale[k] * x, drift, tables.steps.gain[k])
         if tables.slope is not None and gradient is not None:
             mean = torch.addcmul(mean, tables.slope[k], clipped(gradient))
@@ -150,7 +168,7 @@ class ForwardPolicy(nn.Module):
     ) -> Float[Tensor, "steps batch"]:
         """Return the log probability of every step of paths."""
         steps = tables.steps
-        drift, raw, _ = self.split(outputs)
+        drift, raw = self.parts(states[:-1], outputs, tables.units)
         mean = torch.addcmul(tables.scale[:, None] * states[:-1], drift, steps.gain[:, None, None])
         if tables.slope is not None and gradients is not None:
             mean = torch.addcmul(mean, tables.slope[:, None], clipped(gradients))

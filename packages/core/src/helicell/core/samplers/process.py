@@ -175,7 +175,8 @@ class VariancePreserving:
 
     References
     ----------
-    Berner, Richter and Ullrich, An optimal control perspective on diffusion-based generative modeling, arXiv 2211.01364.
+    Berner, Richter and Ullrich, An optimal control perspective on diffusion-based generative modeling, arXiv
+    2211.01364.
     """
 
     citations = ("berner2024optimal",)
@@ -186,8 +187,8 @@ class VariancePreserving:
     def on(self, times: Float[Tensor, " knots"]) -> Steps:
         """Return the process on a grid.
 
-        The reverse drift is half the rate times x plus the rate times the variance times the score, and the score of the
-        stationary distribution is -x / variance; a policy adds what the target's score has beyond that.
+        The reverse drift is half the rate times x plus the rate times the variance times the score, and the score of
+        the stationary distribution is -x / variance; a policy adds what the target's score has beyond that.
         """
         rate = _rate_integral(times)
         if float(rate.max()) >= 2:
@@ -205,7 +206,11 @@ class VariancePreserving:
 
 
 Process = Brownian | OrnsteinUhlenbeck | VariancePreserving
-PROCESSES = {"brownian": Brownian, "ornstein-uhlenbeck": OrnsteinUhlenbeck, "variance-preserving": VariancePreserving}
+PROCESSES: dict[str, type[Brownian] | type[OrnsteinUhlenbeck] | type[VariancePreserving]] = {
+    "brownian": Brownian,
+    "ornstein-uhlenbeck": OrnsteinUhlenbeck,
+    "variance-preserving": VariancePreserving,
+}
 
 
 def make_process(name: str, variance: float) -> Process:

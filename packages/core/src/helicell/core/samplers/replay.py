@@ -1,9 +1,9 @@
 """A replay buffer of ends of paths, the better the more often drawn, at a cost that hardly grows with its size.
 
 With N entries and rank r of the log reward, 0 for the greatest, an entry is drawn with probability proportional to
-1 / (k N + r). Adding is O(log N) an entry (`ranking`), the oldest giving way when the buffer is full; a draw takes a rank
-in constant time, by inversion of the continuous density and rejection, and its entry in O(log N). Nothing is sorted,
-nothing copied, and a draw sees every entry there is.
+1 / (k N + r). Adding is O(log N) an entry (`ranking`), the oldest giving way when the buffer is full; a draw takes a
+rank in constant time, by inversion of the continuous density and rejection, and its entry in O(log N). Nothing is
+sorted, nothing copied, and a draw sees every entry there is.
 
 The ranks are those of Tripp, Daxberger and Hernandez-Lobato, Sample-efficient optimization in the latent space of deep
 generative models, arXiv 2006.09191.

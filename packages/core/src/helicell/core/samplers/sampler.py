@@ -59,7 +59,7 @@ class Sampler(nn.Module):
         self.energy, self.settings = energy, settings
         variance = settings.process.variance or energy.variance
         self.process = make_process(settings.process_name, variance)
-        self.grid = make_grid(settings.process.grid, settings.process.steps)
+        self.grid = make_grid(settings.grid_name, settings.process.steps)
         policy = settings.policy
         sizes: dict[str, Any] = {
             "hidden": policy.hidden,
@@ -74,6 +74,7 @@ class Sampler(nn.Module):
                 learned_variance=policy.learned_variance,
                 variance_range=policy.variance_range,
                 langevin=policy.langevin,
+                coordinate_units=policy.coordinate_units,
                 flow=settings.objective in FLOW_OBJECTIVES,
                 **sizes,
             )
@@ -82,9 +83,11 @@ class Sampler(nn.Module):
                 if policy.learned_backward
                 else None
             )
-            self.log_z_head = nn.Sequential(
-                nn.Linear(energy.condition_dim, policy.hidden), nn.GELU(), nn.Linear(policy.hidden, 1)
-            ) if energy.condition_dim else None
+            self.log_z_head = (
+                nn.Sequential(nn.Linear(energy.condition_dim, policy.hidden), nn.GELU(), nn.Linear(policy.hidden, 1))
+                if energy.condition_dim
+                else None
+            )
         self.log_z_bias = nn.Parameter(torch.zeros(()))
 
     def log_z(self, condition: Tensor | None = None) -> Tensor:
@@ -99,8 +102,18 @@ class Sampler(nn.Module):
         times = self.grid
         if training and (process.random_times or process.train_steps):
             count = process.train_steps or process.steps
-            times = random_grid(self.grid, count, generator) if process.random_times else make_grid(process.grid, count)
+            times = (
+                random_grid(self.grid, count, generator)
+                if process.random_times
+                else make_grid(self.settings.grid_name, count)
+            )
         return self.process.on(times.to(self.log_z_bias.device))
+
+    def steps_of(self, count: int | None) -> Steps:
+        """Return the reference process on a grid of so many steps; of as many as trained, if none are given."""
+        if count is None:
+            return self.steps()
+        return self.process.on(make_grid(self.settings.grid_name, count).to(self.grid))
 
     def roll_out(self, target: Target, steps: Steps, count: int, **options: Any) -> Path:
         """Sample paths forwards, with what the objective needs; the options are those of `paths.roll_out`."""

@@ -8,12 +8,11 @@ from pydantic import Field
 
 from helicell.core.runs.settings import Settings
 
-Objective = Literal[
-    "tb", "vargrad", "db", "subtb", "fl-db", "fl-subtb", "mle", "pis", "dds", "dis"
-]
+Objective = Literal["tb", "vargrad", "db", "subtb", "fl-db", "fl-subtb", "mle", "pis", "dds", "dis"]
 # Objectives that need the log flow at every state, and those that need gradients through the path.
 FLOW_OBJECTIVES = ("db", "subtb", "fl-db", "fl-subtb")
 FORWARD_LOOKING = ("fl-db", "fl-subtb")
+LEARNS_LOG_Z = ("tb", *FLOW_OBJECTIVES)
 PATHWISE = ("pis", "dds", "dis")
 # The reference process that each path-wise method is defined on.
 PATHWISE_PROCESSES = {"pis": "brownian", "dds": "ornstein-uhlenbeck", "dis": "variance-preserving"}
@@ -24,10 +23,11 @@ class PolicySettings(Settings):
 
     hidden: int = Field(64, ge=1, description="width of the layers")
     layers: int = Field(2, ge=0, description="hidden layers")
-    learned_variance: bool = Field(True, description="learn the variance of every step")
+    learned_variance: bool = Field(default=True, description="learn the variance of every step")
     variance_range: float = Field(4.0, gt=0, description="largest change of the logarithm of a step's variance")
-    langevin: bool = Field(False, description="let the gradient of the log reward enter the drift")
-    learned_backward: bool = Field(False, description="learn the backward kernels as well")
+    coordinate_units: int = Field(4, ge=0, description="nonlinear units for each coordinate by itself")
+    langevin: bool = Field(default=False, description="let the gradient of the log reward enter the drift")
+    learned_backward: bool = Field(default=False, description="learn the backward kernels as well")
     backward_share: float = Field(0.1, gt=0, lt=1, description="largest relative change of a backward kernel")
 
 
@@ -39,15 +39,17 @@ class ProcessSettings(Settings):
     )
     variance: float | None = Field(None, gt=0, description="its variance at the target; null for the energy's own")
     steps: int = Field(100, ge=1, description="steps of sampling and evaluation")
-    grid: Literal["uniform", "geometric"] = Field("geometric", description="equal steps, or finer towards the target")
+    grid: Literal["auto", "uniform", "geometric"] = Field(
+        "auto", description="equal steps, or finer towards the target; auto: finer for Brownian motion only"
+    )
     train_steps: int | None = Field(None, ge=1, description="steps of training; null for as many as of sampling")
-    random_times: bool = Field(False, description="draw the times of the training steps anew every iteration")
+    random_times: bool = Field(default=False, description="draw the times of the training steps anew every iteration")
 
 
 class ReplaySettings(Settings):
     """The buffer of earlier ends, from which every other iteration learns on backward paths."""
 
-    enabled: bool = Field(False, description="learn from a buffer in every other iteration")
+    enabled: bool = Field(default=False, description="learn from a buffer in every other iteration")
     capacity: int = Field(100_000, ge=1, description="points that the buffer holds")
     rank_weight: float | None = Field(
         0.01, gt=0, description="k in the probability 1 / (k N + rank); null draws all alike"
@@ -57,7 +59,7 @@ class ReplaySettings(Settings):
 class SearchSettings(Settings):
     """Local search, which fills the buffer that backward paths start from; it switches the buffer on."""
 
-    enabled: bool = Field(False, description="search from points of the buffer")
+    enabled: bool = Field(default=False, description="search from points of the buffer")
     every: int = Field(100, ge=1, description="iterations between two searches")
     until: float = Field(1.0, gt=0, le=1, description="share of the iterations after which no search is made")
     chains: int = Field(300, ge=1, description="chains that run in parallel")
@@ -66,6 +68,10 @@ class SearchSettings(Settings):
     first_step: float = Field(0.01, gt=0, description="step size to start from; it is adapted and remembered")
     temperatures: tuple[float, ...] = Field(
         (1.0,), min_length=1, description="a rising ladder from 1 makes replicas trade places"
+    )
+    persistent: bool = Field(default=False, description="let every search go on where the last one ended")
+    likelihood_share: float = Field(
+        0.0, ge=0, le=1, description="first share of the iterations, in which backward paths are learned by likelihood"
     )
 
 
@@ -124,3 +130,24 @@ class SamplerSettings(Settings):
     def process_name(self) -> str:
         """The reference process: the method's own for the path-wise ones."""
         return PATHWISE_PROCESSES.get(self.objective, self.process.name)
+
+    @property
+    def grid_name(self) -> str:
+        """The grid of times; the other processes slow down towards the target by themselves."""
+        if self.process.grid != "auto":
+            return self.process.grid
+        return "geometric" if self.process_name == "brownian" else "uniform"
+
+
+class BaselineSettings(Settings):
+    """A sampler that needs no training."""
+
+    method: Literal["smc", "ais", "mala", "tempering"] = Field("smc", description="what samples")
+    energy: str = Field("gmm25", min_length=1, description="name of an energy, or module:attribute of one's own")
+    dim: int | None = Field(None, ge=1, description="dimensions, where they can be chosen")
+    count: int = Field(2000, ge=2, description="particles or chains")
+    steps: int = Field(200, ge=2, description="stages of annealing, or steps of a chain")
+    seed: int = Field(0, ge=0, description="seed of everything that is random")
+    temperatures: tuple[float, ...] = Field(
+        (1.0, 1.5, 2.2, 3.3, 5.0, 8.0), min_length=1, description="ladder of the method tempering"
+    )

@@ -43,7 +43,7 @@ from helicell.core.samplers.objectives import (
 from helicell.core.samplers.paths import Path, Probabilities
 from helicell.core.samplers.replay import UNIFORM, ReplayBuffer
 from helicell.core.samplers.sampler import Sampler
-from helicell.core.samplers.settings import FORWARD_LOOKING, PATHWISE, SamplerSettings
+from helicell.core.samplers.settings import FORWARD_LOOKING, LEARNS_LOG_Z, PATHWISE, SamplerSettings
 from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def compute_loss(sampler: Sampler, path: Path, probabilities: Probabilities) -> 
     log_z = sampler.log_z(path.condition)
     if objective == "tb":
         return trajectory_balance(ratio, reward, log_z, finite)
-    assert probabilities.log_flow is not None  # noqa: S101, the policy was made with it
+    assert probabilities.log_flow is not None
     flows = state_flows(path, probabilities.log_flow, log_z, forward_looking=objective in FORWARD_LOOKING)
     potentials = state_potentials(flows, probabilities)
     if objective.endswith("subtb"):
@@ -117,25 +117,25 @@ class Trainer:
         self.iteration = 0
         self.empty = 0
         named = list(self.sampler.named_parameters())
-        self._parameters = [parameter for _, parameter in named]
-        self._averages = list(self.average.parameters())
+        self._parameters: list[Tensor] = [parameter for _, parameter in named]
+        self._averages: list[Tensor] = list(self.average.parameters())
         rates = settings.training
         groups = [
             {"params": [p for name, p in named if not name.startswith("log_z_bias")], "lr": rates.learning_rate},
             {"params": [p for name, p in named if name.startswith("log_z_bias")], "lr": rates.log_z_rate},
         ]
         self.optimiser = torch.optim.Adam(groups, fused=True)
-        self._base_rates = [group["lr"] for group in groups]
+        self._base_rates = [rates.learning_rate, rates.log_z_rate]
         replay = settings.replay
         weight = replay.rank_weight if replay.rank_weight is not None else UNIFORM
         width = energy.dim + energy.condition_dim
         searching = settings.search.enabled
-        self.visited = (
-            ReplayBuffer(replay.capacity, width, rank_weight=weight) if replay.enabled or searching else None
-        )
+        self.visited = ReplayBuffer(replay.capacity, width, rank_weight=weight) if replay.enabled or searching else None
         self.found = ReplayBuffer(replay.capacity, width, rank_weight=weight) if searching else None
         self.search_step = torch.full((len(settings.search.temperatures),), settings.search.first_step)
         self.search_step *= torch.tensor(settings.search.temperatures)
+        # States [temperatures, chains, dim] and conditions of a search that goes on; none before the first.
+        self.chains = torch.zeros(0, 0, width)
 
     # ------------------------------------------------------------------------------------------------------- iterations
 
@@ -208,9 +208,17 @@ class Trainer:
                 self.sampler.log_z_bias.data.fill_(float(weights.mean()))
                 self.average.log_z_bias.data.fill_(float(weights.mean()))
             log_z = float(weights.mean()) if forwards and repeat == 0 else log_z
-            losses.append(self._descend(compute_loss(self.sampler, path, probabilities)))
+            losses.append(self._descend(self._loss(path, probabilities)))
             path = path.without_record()
         return Iteration(losses[0], log_z, share)
+
+    def _loss(self, path: Path, probabilities: Probabilities) -> Tensor:
+        """Return the objective, or the likelihood of backward paths while that is what they are for."""
+        search = self.settings.search
+        early = self.iteration < search.likelihood_share * self.settings.training.iterations
+        if search.enabled and early and path.record is None and self.iteration % 2 == 1:
+            return likelihood(probabilities.forward, path.finite)
+        return compute_loss(self.sampler, path, probabilities)
 
     def _pathwise(self, steps: Any, generator: torch.Generator) -> Iteration:
         """Take a gradient step through the paths themselves."""
@@ -246,10 +254,13 @@ class Trainer:
             return
         if number > search.until * self.settings.training.iterations:
             return
-        ends, condition = self._parted(self.visited.draw(search.chains, generator)[0])
+        going_on = search.persistent and self.chains.numel()
+        start, condition = self._parted(self.chains if going_on else self.visited.draw(search.chains, generator)[0])
+        if going_on and condition is not None:
+            condition = condition[0]
         result = langevin_search(
             self.target,
-            ends,
+            start,
             steps=search.steps,
             burn_in=search.burn_in,
             step=self.search_step,
@@ -258,6 +269,8 @@ class Trainer:
             generator=generator,
         )
         self.search_step = result.step.cpu()
+        kept = () if condition is None else (condition.expand(*result.last.shape[:2], -1),)
+        self.chains = torch.cat((result.last, *kept), dim=2).cpu()
         points = result.points if result.condition is None else torch.cat((result.points, result.condition), dim=1)
         self.found.add(points, result.log_reward)
 
@@ -270,7 +283,7 @@ class Trainer:
     def _parted(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return points of a buffer, and their conditions behind them."""
         dim = self.sampler.energy.dim
-        return points[:, :dim], points[:, dim:] if points.shape[1] > dim else None
+        return points[..., :dim], points[..., dim:] if points.shape[-1] > dim else None
 
     # -------------------------------------------------------------------------------------------------------- the state
 
@@ -285,7 +298,12 @@ class Trainer:
             if buffer is not None:
                 tensors |= {f"{name}.{key}": value for key, value in buffer.state().items()}
         counts = [self.iteration, self.empty, self.target.calls, self.target.rejected]
-        return {**tensors, "search_step": self.search_step, "counts": torch.tensor(counts)}
+        return {
+            **tensors,
+            "search_step": self.search_step,
+            "chains": self.chains,
+            "counts": torch.tensor(counts, dtype=torch.int64),
+        }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take on a state."""
@@ -300,7 +318,7 @@ class Trainer:
             buffer = getattr(self, name)
             if buffer is not None:
                 buffer.load(_part(tensors, name))
-        self.search_step = tensors["search_step"].clone()
+        self.search_step, self.chains = tensors["search_step"].clone(), tensors["chains"].clone()
         self.iteration, self.empty, self.target.calls, self.target.rejected = tensors["counts"].tolist()
 
 
@@ -421,7 +439,7 @@ def _finish(folder: RunFolder, trainer: Trainer, seconds: float) -> Metrics:
     metrics = evaluate(trainer.average.eval(), samples=settings.evaluation.samples, seed=settings.seed)
     found = {
         **metrics.to_mapping(),
-        "log_z_learned": float(trainer.average.log_z_bias),
+        "log_z_learned": float(trainer.average.log_z_bias.detach()) if settings.objective in LEARNS_LOG_Z else None,
         "energy_calls": trainer.target.calls,
         "energy_rejected": trainer.target.rejected,
         "cpu_seconds": round(seconds, 3),

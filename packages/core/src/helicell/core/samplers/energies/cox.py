@@ -1,7 +1,7 @@
-"""A log-Gaussian Cox process: the posterior of a field of log intensities, given counts of points in the cells of a grid.
+"""A log-Gaussian Cox process: the posterior of log intensities, given counts of points in the cells of a grid.
 
-The published task takes the positions of Finnish pines, which this package does not have; the counts here are drawn from
-the model itself with a fixed seed, so log Z differs from what other codes print.
+The published task takes the positions of Finnish pines, which this package does not have; the counts here are drawn
+from the model itself with a fixed seed, so log Z differs from what other codes print.
 """
 
 from __future__ import annotations

@@ -31,7 +31,9 @@ class Funnel(Energy):
 
     def __init__(self, dim: int = 10, *, spread: float = 3.0) -> None:
         if dim < 2 or not spread > 0:
-            message = f"a funnel of dim {dim} and spread {spread} was asked for, expected dim >= 2 and a positive spread"
+            message = (
+                f"a funnel of dim {dim} and spread {spread} was asked for, expected dim >= 2 and a positive spread"
+            )
             raise InputError(message)
         self.dim, self.spread = dim, spread
         self.variance = spread**2
