@@ -1,6 +1,6 @@
 """Predicted cells beside the data they are about: what the commands `evaluate` and `report` work on.
 
-`read_results` finds the populations of a file of predictions in the data, brings both into the space of the model, and
+`read_results` finds the populations of files of predictions in the data, brings both into the space of the model, and
 takes the training populations, whose shifts are the baselines, from what the predictions say of their model.
 `evaluate_results` measures them: distances in the model's space, scores of single features in the features themselves.
 """
@@ -22,7 +22,8 @@ from helicell.cells.baselines import StoredPrediction, fit_baselines
 from helicell.cells.columns import Columns
 from helicell.cells.evaluation.evaluating import CELLS, Evaluation, evaluate_responses
 from helicell.cells.evaluation.measures import FEATURE_SCORES, MEASURES
-from helicell.cells.populations import Populations, read_populations
+from helicell.cells.populations import Populations, group_rows, read_populations
+from helicell.cells.predicting import MODEL_SPACE
 from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
 from helicell.cells.provenance import Provenance
 from helicell.cells.responses import PopulationKey, Response
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 log = logging.getLogger(__name__)
-
-# Where predictions keep their cells in the model's space.
-MODEL_SPACE = "X_helicell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +82,17 @@ class Results:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Predictions:
+    """A file of predicted cells, and the rows of its populations."""
+
+    name: str
+    adata: AnnData
+    rows: Mapping[PopulationKey, NDArray[np.int64]]
+
+
 def read_results(
-    predicted: str | Path,
+    predicted: Sequence[str | Path],
     reference: str | Path,
     *,
     columns: Columns | None = None,
@@ -97,7 +104,8 @@ def read_results(
     Parameters
     ----------
     predicted
-        Cells that `helicell cells predict` wrote, or any .h5ad or .zarr with the same columns and features.
+        Files of cells that `helicell cells predict` wrote, such as one for each condition, or any .h5ad or .zarr with
+        the same columns and features.
     reference
         The data: controls and treated cells of the predicted populations and of those the model was trained on.
     columns
@@ -112,35 +120,32 @@ def read_results(
     InputError
         If a file cannot be read, a column or feature is missing, or predictions and data have no population in common.
     """
-    adata, name = read_anndata(predicted), str(predicted)
-    provenance = Provenance.from_uns(adata.uns, name=name)
-    columns = columns or (provenance.columns if provenance else None)
-    if columns is None:
-        message = f"{name} does not say which columns tell populations apart; give --donor, --condition and --control"
-        raise InputError(message)
-    provenance = replace(provenance, columns=columns) if provenance else Provenance(columns)
+    opened = {str(path): read_anndata(path) for path in predicted}
+    provenance = _provenance(
+        {name: Provenance.from_uns(adata.uns, name=name) for name, adata in opened.items()}, columns
+    )
+    columns = provenance.columns
     populations = read_populations(reference, columns, minimum_cells=minimum_cells)
-    rows = _rows_of(adata, columns, name)
-    train, held_out = _split(populations, rows, provenance, name)
+    files = [_Predictions(name, adata, _rows_of(adata, columns, name)) for name, adata in opened.items()]
+    _check_once(files)
+    train, held_out = _split(populations, files, provenance)
     fitted = _fitted(preprocessing, provenance, train)
     if fitted.features != populations.features:
-        populations = read_populations(
-            reference, columns.model_copy(update={"features": fitted.features}), minimum_cells=minimum_cells
-        )
-        train, held_out = _split(populations, rows, provenance, name)
-    cells = _in_model_space(adata, fitted, name)
-    space = _space(train, held_out, rows, fitted, cells)
+        columns = columns.model_copy(update={"features": fitted.features})
+        populations = read_populations(reference, columns, minimum_cells=minimum_cells)
+        train, held_out = _split(populations, files, provenance)
+    cells = {key: some for file in files for key, some in _in_model_space(file, fitted).items()}
     in_features = None
     if fitted.loadings is not None:
-        real = replace(fitted, loadings=None, centre=np.zeros(len(fitted.kept)), spread=np.ones(len(fitted.kept)))
-        decoded = (cells * fitted.spread + fitted.centre) @ fitted.loadings.T + fitted.offset
-        in_features = _space(train, held_out, rows, real, decoded.astype(np.float32))
-    facts = {
-        **provenance.facts,
-        f"SHA-256 of {Path(predicted).name}": _checksum(predicted),
-        f"SHA-256 of {Path(reference).name}": _checksum(reference),
-    }
-    return Results(space, in_features, fitted.kept_features, fitted, provenance, facts)
+        loadings = fitted.loadings
+        real = replace(fitted, loadings=None, centre=np.zeros(len(loadings)), spread=np.ones(len(loadings)))
+        decoded = {
+            key: (some * fitted.spread + fitted.centre) @ loadings.T + fitted.offset for key, some in cells.items()
+        }
+        in_features = _space(train, held_out, real, decoded)
+    facts = dict(provenance.facts)
+    facts |= {f"SHA-256 of {Path(path).name}": _checksum(path) for path in (*predicted, reference)}
+    return Results(_space(train, held_out, fitted, cells), in_features, fitted.kept_features, fitted, provenance, facts)
 
 
 def evaluate_results(
@@ -173,42 +178,64 @@ def evaluate_results(
     return parts[0] if len(parts) == 1 else parts[0].beside(parts[1])
 
 
+def _provenance(found: Mapping[str, Provenance | None], columns: Columns | None) -> Provenance:
+    """Return what all files of predictions say, with the columns that were given in place of theirs."""
+    if not found:
+        message = "there are no predictions to evaluate; give one file or more"
+        raise InputError(message)
+    (first, said), *others = found.items()
+    for name, other in others:
+        if (said and said.trained_on) != (other and other.trained_on):
+            message = f"{first} and {name} are predictions of differently trained models; evaluate them one by one"
+            raise InputError(message)
+    if columns is None and said is None:
+        message = f"{first} does not say which columns tell populations apart; give --donor, --condition and --control"
+        raise InputError(message)
+    said = said or Provenance(columns)  # type: ignore[arg-type]
+    return replace(said, columns=columns or said.columns)
+
+
 def _rows_of(adata: AnnData, columns: Columns, name: str) -> dict[PopulationKey, NDArray[np.int64]]:
     """Return the rows of every predicted population."""
     table = Table.from_anndata(adata, name=name)
     if not len(table):
         message = f"{name} holds no cells; predict some"
         raise InputError(message)
-    labels = {
+    given = {
         "donor": table.text(columns.donor),
         "condition": table.text(columns.condition),
         "cell_type": None if columns.cell_type is None else table.text(columns.cell_type),
         "dose": None if columns.dose is None else table.numbers(columns.dose),
         "time": None if columns.time is None else table.numbers(columns.time),
     }
-    given = {part: values for part, values in labels.items() if values is not None}
-    found: dict[tuple[object, ...], list[int]] = {}
-    for row, label in enumerate(zip(*(values.tolist() for values in given.values()), strict=True)):
-        found.setdefault(label, []).append(row)
-    return {
-        PopulationKey(**dict(zip(given, label, strict=True))): np.array(rows)  # type: ignore[arg-type]
-        for label, rows in found.items()
-        if label[1] != columns.control
-    }
+    labels = {part: values for part, values in given.items() if values is not None}
+    found = {}
+    for rows in group_rows(list(labels.values()), np.flatnonzero(labels["condition"] != columns.control)):
+        key = PopulationKey(**{part: values[rows[0]].item() for part, values in labels.items()})
+        found[key] = rows
+    return found
+
+
+def _check_once(files: Sequence[_Predictions]) -> None:
+    seen: dict[PopulationKey, str] = {}
+    for file in files:
+        for key in file.rows:
+            if key in seen:
+                message = f"{key} is predicted in {seen[key]} and in {file.name}; give every population once"
+                raise InputError(message)
+            seen[key] = file.name
 
 
 def _split(
-    populations: Populations,
-    rows: Mapping[PopulationKey, NDArray[np.int64]],
-    provenance: Provenance,
-    name: str,
+    populations: Populations, files: Sequence[_Predictions], provenance: Provenance
 ) -> tuple[Populations, Populations]:
     """Return the populations of the data that the model was trained on, and those that were predicted."""
+    rows = [key for file in files for key in file.rows]
     known = [key for key in populations.keys if key in rows]
     if not known:
-        some = str(next(iter(rows))) if rows else f"only {provenance.columns.control}"
+        some = str(rows[0]) if rows else f"only {provenance.columns.control}"
         message = (
-            f"no population of {name} ({some}) has treated cells in {populations.name} "
+            f"no population of {files[0].name} ({some}) has treated cells in {populations.name} "
             f"({populations.keys[0]} and {len(populations) - 1} more); give the data that the predictions are about"
         )
         raise InputError(message)
@@ -236,28 +263,29 @@ def _fitted(
     return Preprocessing.fit(preprocessing or provenance.preprocessing or PreprocessingSettings(), train)
 
 
-def _in_model_space(adata: AnnData, fitted: Preprocessing, name: str) -> NDArray[np.float32]:
-    """Return all predicted cells in the model's space: as they were stored, or transformed again."""
-    if MODEL_SPACE in adata.obsm:
-        stored = np.asarray(adata.obsm[MODEL_SPACE], dtype=np.float32)
-        if stored.shape[1] != fitted.dimensions:
+def _in_model_space(file: _Predictions, fitted: Preprocessing) -> dict[PopulationKey, NDArray[np.float32]]:
+    """Return the predicted cells in the model's space: as they were stored, or transformed again."""
+    if MODEL_SPACE in file.adata.obsm:
+        cells = np.asarray(file.adata.obsm[MODEL_SPACE], dtype=np.float32)
+        if cells.shape[1] != fitted.dimensions:
             message = (
-                f"obsm[{MODEL_SPACE!r}] of {name} has {stored.shape[1]} dimensions, the model's space has "
+                f"obsm[{MODEL_SPACE!r}] of {file.name} has {cells.shape[1]} dimensions, the model's space has "
                 f"{fitted.dimensions}; evaluate with the model that predicted"
             )
             raise InputError(message)
-        return stored
-    return fitted.transform(Table.from_anndata(adata, features=fitted.features, name=name).matrix())
+    else:
+        table = Table.from_anndata(file.adata, features=fitted.features, name=file.name)
+        cells = fitted.transform(table.matrix())
+    return {key: cells[rows] for key, rows in file.rows.items()}
 
 
 def _space(
     train: Populations,
     held_out: Populations,
-    rows: Mapping[PopulationKey, NDArray[np.int64]],
     transform: Preprocessing,
-    cells: NDArray[np.float32],
+    cells: Mapping[PopulationKey, NDArray[np.floating]],
 ) -> Space:
-    predicted = {key: torch.from_numpy(cells[rows[key]]) for key in held_out.keys}
+    predicted = {key: torch.from_numpy(cells[key].astype(np.float32)) for key in held_out.keys}
     return Space(train.responses(transform), held_out.responses(transform), predicted)
 
 

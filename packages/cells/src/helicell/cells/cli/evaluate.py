@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   helicell cells evaluate predicted.h5ad --reference data.h5ad --out metrics.json
+  helicell cells evaluate drug1.h5ad drug2.h5ad --reference data.h5ad --model runs/drugs --out metrics.json
   helicell cells evaluate others.h5ad --reference data.h5ad --donor patient --condition drug --control DMSO -o m.json
 """
 # Measures of the table that is printed; all are in the file.
@@ -22,7 +23,7 @@ SHOWN = ("w1", "w2", "mmd", "energy", "mean_error", "correlation", "pearson_delt
 
 
 def command(
-    predicted: Annotated[Path, typer.Argument(help="Predicted cells: .h5ad or .zarr.")],
+    predicted: Annotated[list[Path], typer.Argument(help="Predicted cells: .h5ad or .zarr, one file or several.")],
     *,
     reference: Annotated[Path, typer.Option("--reference", "-r", help="The data: controls and treated cells.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; the table goes beside it as .csv.")],
