@@ -243,6 +243,55 @@ class PopulationFlow:
                 ends.append(integrate(field.velocity, x, times, method=self.settings.method).x.cpu())  # type: ignore[union-attr]
         return torch.cat(ends) + shift.cpu()
 
+    @torch.no_grad()
+    def trajectory(
+        self,
+        control: Tensor,
+        condition: str | PopulationKey,
+        *,
+        population: Tensor | None = None,
+        points: int = 9,
+        cell_type: str | None = None,
+        dose: float | None = None,
+        embeddings: Mapping[str, Tensor] | None = None,
+        guidance: float = 1.0,
+        seed: int = 0,
+    ) -> Tensor:
+        """Return the ways of control cells to where `transport` puts them, in the model's space.
+
+        Parameters
+        ----------
+        points
+            States of each cell on its way, at equal times, the control cell and its end among them.
+        control, condition, population, cell_type, dose, embeddings, guidance, seed
+            As for `transport`.
+
+        Returns
+        -------
+        Tensor
+            Shape [points, cells, features], on the CPU. A mean shift that the model adds is spread evenly over time.
+
+        Raises
+        ------
+        InputError
+            As for `transport`, or if there are fewer than two points.
+        """
+        if points < 2:
+            message = f"{points} points of a way were asked for, expected 2 or more: its ends"
+            raise InputError(message)
+        key = _as_key(condition, cell_type=cell_type, dose=dose)
+        references, conditions = self._prepared(control, population, key, embeddings, seed)
+        field = self._field(references, conditions, guidance=guidance)
+        shift = self._shift(references, conditions, guidance=guidance).cpu()
+        # Between two points the solver takes as many steps as make at least those of the settings on the whole way.
+        between = -(-self.settings.steps // (points - 1))
+        x, ways = control.float().to(self.device), [control.float().cpu()]
+        for number in range(1, points):
+            times = torch.linspace((number - 1) / (points - 1), number / (points - 1), between + 1)
+            x = integrate(field.velocity, x, times, method=self.settings.method).x  # type: ignore[assignment]
+            ways.append(x.cpu() + number / (points - 1) * shift)
+        return torch.stack(ways)
+
     def predict(
         self,
         control: AnnData | str | Path,
