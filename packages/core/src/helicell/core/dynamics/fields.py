@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +20,11 @@ from helicell.core.paths.checks import check_points
 from helicell.core.spaces import Point, Space
 from helicell.core.spaces.space import as_tensors, like_point
 
-Field = Callable[[Point, Tensor], Point]
-"""(x, t) -> the velocity at x, of the shape of x; t has the shape [batch]."""
+Field = Callable[[Any, Tensor], Any]
+"""(x, t) -> the velocity at x, of the shape of x; t has the shape [batch].
+
+x and the velocity are points: of one tensor, or tuples on products. A function of either fits.
+"""
 
 Times = int | Iterable[float] | Tensor
 """Times to step through, or the number of equal steps from 0 to 1."""

@@ -61,7 +61,7 @@ class ClassifierFree:
     def __init__(self, conditional: Field, unconditional: Field, *, scale: float) -> None:
         self.conditional, self.unconditional, self.scale = conditional, unconditional, scale
 
-    def __call__(self, x: Point, t: Tensor) -> Point:
+    def __call__(self, x: Any, t: Tensor) -> Any:
         """Return the guided field; with scale 1 only the conditional field is called."""
         conditional = self.conditional(x, t)
         if self.scale == 1:
@@ -116,7 +116,7 @@ class Adaptive:
     def saved(self) -> float:
         return 1 - self.evaluations / self._plain if self._plain else 0.0
 
-    def __call__(self, x: Point, t: Tensor) -> Point:
+    def __call__(self, x: Any, t: Tensor) -> Any:
         """Return the guided field.
 
         Raises
