@@ -82,6 +82,7 @@ docs: $(STAMP) ## Build the documentation; a warning is an error.
 .PHONY: schemas
 schemas: $(STAMP) ## Write the schemas of the workflows' configurations again, after a change of their settings.
 	@$(BIN)/python -m helicell.protein.pipeline workflows/protein/workflow/schemas/config.schema.yaml
+	$(BIN)/python -m helicell.core.samplers.pipeline workflows/samplers/workflow/schemas/config.schema.yaml
 
 bench-%: $(STAMP) ## Run one benchmark, such as `make bench-cli`.
 	@$(BIN)/python benchmarks/bench_$*.py
