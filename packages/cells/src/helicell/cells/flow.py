@@ -66,7 +66,7 @@ class PopulationFlow:
     Atanackovic and others, Meta flow matching, arXiv 2408.14608.
     """
 
-    citations = ("lipman2023flow", "tong2024improving")
+    citations = ("atanackovic2024meta", "lipman2023flow", "tong2024improving")
 
     def __init__(
         self,

@@ -36,6 +36,17 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2303.08797",
         },
     ),
+    "atanackovic2024meta": (
+        "article",
+        {
+            "title": "Meta Flow Matching: Integrating Vector Fields on the Wasserstein Manifold",
+            "author": "Atanackovic, Lazar and Zhang, Xi and Amos, Brandon and Blanchette, Mathieu and Lee, Leo J. and "
+            "Bengio, Yoshua and Tong, Alexander and Neklyudov, Kirill",
+            "journal": "arXiv preprint",
+            "year": "2024",
+            "eprint": "2408.14608",
+        },
+    ),
     "bengio2021flow": (
         "inproceedings",
         {
@@ -55,6 +66,18 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "journal": "Journal of Machine Learning Research",
             "year": "2023",
             "eprint": "2111.09266",
+        },
+    ),
+    "bunne2023learning": (
+        "article",
+        {
+            "title": "Learning Single-Cell Perturbation Responses Using Neural Optimal Transport",
+            "author": "Bunne, Charlotte and Stark, Stefan G. and Gut, Gabriele and del Castillo, Jacobo Sarabia and "
+            'Levesque, Mitch and Lehmann, Kjong-Van and Pelkmans, Lucas and Krause, Andreas and R{\\"a}tsch, Gunnar',
+            "journal": "Nature Methods",
+            "volume": "20",
+            "pages": "1759--1768",
+            "year": "2023",
         },
     ),
     "castillo2023adaptive": (
@@ -313,6 +336,16 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2201.13259",
         },
     ),
+    "mcinnes2018umap": (
+        "article",
+        {
+            "title": "UMAP: Uniform Manifold Approximation and Projection for Dimension Reduction",
+            "author": "McInnes, Leland and Healy, John and Melville, James",
+            "journal": "arXiv preprint",
+            "year": "2018",
+            "eprint": "1802.03426",
+        },
+    ),
     "munthekaas1999high": (
         "article",
         {
@@ -332,6 +365,17 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "booktitle": "International Conference on Learning Representations",
             "year": "2024",
             "eprint": "2305.00402",
+        },
+    ),
+    "owen2007pigeonhole": (
+        "article",
+        {
+            "title": "The Pigeonhole Bootstrap",
+            "author": "Owen, Art B.",
+            "journal": "Annals of Applied Statistics",
+            "volume": "1",
+            "pages": "386--411",
+            "year": "2007",
         },
     ),
     "pan2023better": (

@@ -24,6 +24,7 @@ from helicell.cells.evaluation.floor import floor
 from helicell.cells.evaluation.intervals import Interval, difference_interval, mean_interval
 from helicell.cells.evaluation.measures import MEASURES, find_measure
 from helicell.cells.responses import Response
+from helicell.core.citations import cited
 from helicell.core.errors import InputError, unknown_option
 from helicell.core.runs.files import atomic_write, write_json
 from helicell.core.runs.seeds import sample_generator
@@ -232,6 +233,15 @@ def check_output(path: str | Path) -> Path:
     return path
 
 
+@cited(
+    "atanackovic2024meta",
+    "bunne2023learning",
+    "feydy2019interpolating",
+    "flamary2021pot",
+    "nguyen2024sliced",
+    "owen2007pigeonhole",
+    "szekely2013energy",
+)
 def evaluate_responses(
     predictors: Sequence[Predictor],
     held_out: Sequence[Response],

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from helicell.core.citations import cited
+
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 
@@ -31,6 +33,7 @@ class Interval:
     high: float
 
 
+@cited("owen2007pigeonhole")
 def mean_interval(values: Table, *, seed: int = 0) -> Interval:
     """Return the mean of a table and its interval.
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.statistics.samples import mean_over_pairs
 
 GAMMAS = (2.0, 1.0, 0.5, 0.1, 0.01, 0.005)
@@ -39,6 +40,7 @@ def mean_kernel(x: Float[Tensor, "first features"], y: Float[Tensor, "second fea
     return mean_over_pairs(published_kernel, x - centre, y - centre)
 
 
+@cited("atanackovic2024meta", "bunne2023learning")
 def published_mmd(x: Float[Tensor, "first features"], y: Float[Tensor, "second features"]) -> float:
     """Return the squared discrepancy as it is published.
 
