@@ -43,6 +43,8 @@ FLOOR = "#64748a"
 
 # Width of a figure over the whole page and of one column, in inches.
 PAGE, COLUMN = 11.0, 5.4
+# Figures up to these heights, in inches, fit a screen.
+MOST_PAGE_HEIGHT, MOST_COLUMN_HEIGHT = 5.0, 5.2
 # Dots of an inch of the clouds' pictures; the rest of a figure is drawn as lines and text.
 DOTS = 150
 COLUMNS = 3

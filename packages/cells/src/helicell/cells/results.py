@@ -192,7 +192,13 @@ def _provenance(found: Mapping[str, Provenance | None], columns: Columns | None)
         message = f"{first} does not say which columns tell populations apart; give --donor, --condition and --control"
         raise InputError(message)
     said = said or Provenance(columns)  # type: ignore[arg-type]
-    return replace(said, columns=columns or said.columns)
+    # Of files for different conditions, only what is true of all.
+    common = {
+        name: value
+        for name, value in said.facts.items()
+        if all(other is None or other.facts.get(name) == value for _, other in others)
+    }
+    return replace(said, columns=columns or said.columns, facts=common)
 
 
 def _rows_of(adata: AnnData, columns: Columns, name: str) -> dict[PopulationKey, NDArray[np.int64]]:

@@ -123,6 +123,8 @@ def _top_overlap(control: Cells, predicted: Cells, treated: Cells) -> float:
 
 def _top_direction(control: Cells, predicted: Cells, treated: Cells) -> float:
     guessed, true = _effects(control, predicted, treated)
+    if not guessed.any():
+        return float("nan")
     top = _top(true)
     return float((guessed[top].sign() == true[top].sign()).double().mean())
 
@@ -139,7 +141,7 @@ MEASURES = {
         Measure("mean_error", "Error of the means", "distance", _mean_error, exponent=-0.5),
         Measure("variance_error", "Error of the variances", "distance", _variance_error, exponent=-0.5),
         Measure("correlation", "Correlation structure", "score", _correlation),
-        Measure("pearson_delta", "Pearson of the changes", "score", _pearson_delta, of_changes=True),
+        Measure("pearson_delta", "Pearson delta", "score", _pearson_delta, of_changes=True),
         Measure("top_overlap", "Overlap of top features", "score", _top_overlap, of_changes=True),
         Measure("top_direction", "Direction of top features", "score", _top_direction, of_changes=True),
     )

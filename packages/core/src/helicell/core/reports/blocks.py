@@ -123,13 +123,17 @@ class Table(Block):
 
 @dataclass(frozen=True, slots=True)
 class Figure(Block):
-    """A figure as inline SVG; ``name`` is its file name (without suffix) when a reader saves it."""
+    """A figure as inline SVG; ``name`` is its file name (without suffix) when a reader saves it.
+
+    A figure is drawn no higher than fits a screen, unless it is ``tall``: of several rows, each as high as a figure.
+    """
 
     kind: ClassVar[str] = "figure"
     svg: str
     title: str
     caption: str = ""
     name: str = "figure"
+    tall: bool = False
 
 
 @dataclass(frozen=True, slots=True)
