@@ -68,6 +68,26 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2111.09266",
         },
     ),
+    "berner2024optimal": (
+        "article",
+        {
+            "title": "An Optimal Control Perspective on Diffusion-Based Generative Modeling",
+            "author": "Berner, Julius and Richter, Lorenz and Ullrich, Karen",
+            "journal": "Transactions on Machine Learning Research",
+            "year": "2024",
+            "eprint": "2211.01364",
+        },
+    ),
+    "berner2025discrete": (
+        "article",
+        {
+            "title": "From Discrete-Time Policies to Continuous-Time Diffusion Samplers",
+            "author": "Berner, Julius and Richter, Lorenz and Sendera, Marcin and Rector-Brooks, Jarrid and Malkin, Nikolay",
+            "journal": "arXiv preprint",
+            "year": "2025",
+            "eprint": "2501.06148",
+        },
+    ),
     "bunne2023learning": (
         "article",
         {
@@ -163,6 +183,18 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "booktitle": "Advances in Neural Information Processing Systems",
             "year": "2013",
             "eprint": "1306.0895",
+        },
+    ),
+    "delmoral2006sequential": (
+        "article",
+        {
+            "title": "Sequential {Monte Carlo} Samplers",
+            "author": "Del Moral, Pierre and Doucet, Arnaud and Jasra, Ajay",
+            "journal": "Journal of the Royal Statistical Society: Series B",
+            "volume": "68",
+            "number": "3",
+            "pages": "411--436",
+            "year": "2006",
         },
     ),
     "dettmers2022bit": (
@@ -357,6 +389,18 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "year": "1999",
         },
     ),
+    "neal2001annealed": (
+        "article",
+        {
+            "title": "Annealed Importance Sampling",
+            "author": "Neal, Radford M.",
+            "journal": "Statistics and Computing",
+            "volume": "11",
+            "pages": "125--139",
+            "year": "2001",
+            "eprint": "physics/9803008",
+        },
+    ),
     "nguyen2024sliced": (
         "inproceedings",
         {
@@ -398,6 +442,16 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2310.03739",
         },
     ),
+    "richter2020vargrad": (
+        "inproceedings",
+        {
+            "title": "{VarGrad}: A Low-Variance Gradient Estimator for Variational Inference",
+            "author": 'Richter, Lorenz and Boustati, Ayman and N{\\"u}sken, Nikolas and Ruiz, Francisco and Akyildiz, {\\"O}mer Deniz',
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2020",
+            "eprint": "2010.10436",
+        },
+    ),
     "sadat2025eliminating": (
         "inproceedings",
         {
@@ -406,6 +460,16 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "booktitle": "International Conference on Learning Representations",
             "year": "2025",
             "eprint": "2410.02416",
+        },
+    ),
+    "sendera2024improved": (
+        "inproceedings",
+        {
+            "title": "Improved Off-Policy Training of Diffusion Samplers",
+            "author": "Sendera, Marcin and Kim, Minsu and Mittal, Sarthak and Lemos, Pablo and others",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2024",
+            "eprint": "2402.05098",
         },
     ),
     "shaul2023kinetic": (
@@ -452,6 +516,26 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "eprint": "2302.00482",
         },
     ),
+    "tripp2020sample": (
+        "inproceedings",
+        {
+            "title": "Sample-Efficient Optimization in the Latent Space of Deep Generative Models",
+            "author": "Tripp, Austin and Daxberger, Erik and Hern{\\'a}ndez-Lobato, Jos{\\'e} Miguel",
+            "booktitle": "Advances in Neural Information Processing Systems",
+            "year": "2020",
+            "eprint": "2006.09191",
+        },
+    ),
+    "vargas2023denoising": (
+        "inproceedings",
+        {
+            "title": "Denoising Diffusion Samplers",
+            "author": "Vargas, Francisco and Grathwohl, Will and Doucet, Arnaud",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2023",
+            "eprint": "2302.13834",
+        },
+    ),
     "yim2023fast": (
         "article",
         {
@@ -483,6 +567,26 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "booktitle": "International Conference on Machine Learning",
             "year": "2025",
             "eprint": "2502.14637",
+        },
+    ),
+    "zhang2022path": (
+        "inproceedings",
+        {
+            "title": "Path Integral Sampler: A Stochastic Control Approach for Sampling",
+            "author": "Zhang, Qinsheng and Chen, Yongxin",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2022",
+            "eprint": "2111.15141",
+        },
+    ),
+    "zhang2023robust": (
+        "inproceedings",
+        {
+            "title": "Robust Scheduling with {GFlowNets}",
+            "author": "Zhang, David W. and Rainone, Corrado and Peschl, Markus and Bondesan, Roberto",
+            "booktitle": "International Conference on Learning Representations",
+            "year": "2023",
+            "eprint": "2302.05446",
         },
     ),
 }

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from helicell.core.citations import cited
 from helicell.core.errors import InputError, unknown_option
 
 GRIDS = ("uniform", "geometric")
@@ -262,6 +263,7 @@ def make_grid(name: str, steps: int) -> Float[Tensor, " knots"]:
     return uniform_grid(steps) if name == "uniform" else geometric_grid(steps)
 
 
+@cited("berner2025discrete")
 def random_grid(
     times: Float[Tensor, " knots"], steps: int, generator: torch.Generator | None = None
 ) -> Float[Tensor, " coarse"]:

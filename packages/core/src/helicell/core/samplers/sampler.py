@@ -52,7 +52,13 @@ class Sampler(nn.Module):
         What is sampled.
     settings
         How the sampler is made; its `seed` sets the first weights.
+
+    References
+    ----------
+    Sendera and others, Improved off-policy training of diffusion samplers, arXiv 2402.05098.
     """
+
+    citations = ("sendera2024improved",)
 
     def __init__(self, energy: Energy, settings: SamplerSettings) -> None:
         super().__init__()
