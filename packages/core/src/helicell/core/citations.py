@@ -82,7 +82,8 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
         "article",
         {
             "title": "From Discrete-Time Policies to Continuous-Time Diffusion Samplers",
-            "author": "Berner, Julius and Richter, Lorenz and Sendera, Marcin and Rector-Brooks, Jarrid and Malkin, Nikolay",
+            "author": "Berner, Julius and Richter, Lorenz and Sendera, Marcin and Rector-Brooks, Jarrid and "
+            "Malkin, Nikolay",
             "journal": "arXiv preprint",
             "year": "2025",
             "eprint": "2501.06148",
@@ -398,7 +399,6 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
             "volume": "11",
             "pages": "125--139",
             "year": "2001",
-            "eprint": "physics/9803008",
         },
     ),
     "nguyen2024sliced": (
@@ -446,7 +446,8 @@ _PAPERS: dict[str, tuple[str, dict[str, str]]] = {
         "inproceedings",
         {
             "title": "{VarGrad}: A Low-Variance Gradient Estimator for Variational Inference",
-            "author": 'Richter, Lorenz and Boustati, Ayman and N{\\"u}sken, Nikolas and Ruiz, Francisco and Akyildiz, {\\"O}mer Deniz',
+            "author": 'Richter, Lorenz and Boustati, Ayman and N{\\"u}sken, Nikolas and Ruiz, Francisco and '
+            'Akyildiz, {\\"O}mer Deniz',
             "booktitle": "Advances in Neural Information Processing Systems",
             "year": "2020",
             "eprint": "2010.10436",
