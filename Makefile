@@ -40,9 +40,11 @@ venv: $(STAMP) ## Set up .venv with everything that users and developers need.
 	@echo ".venv is ready: source .venv/bin/activate"
 
 .PHONY: demo
-demo: $(STAMP) ## Generate, evaluate and report protein backbones with the embedded model.
+demo: $(STAMP) ## Both workflows from end to end: protein backbones, and responses of simulated cells; prints both reports.
 	@$(BIN)/helicell run protein --directory $(DEMO)
-	echo "Report: $(abspath $(DEMO))/results/report.html"
+	$(BIN)/helicell run cells --directory $(DEMO)/cells
+	echo "Report on proteins: $(abspath $(DEMO))/results/report.html"
+	echo "Report on cells:    $(abspath $(DEMO))/cells/results/report.html"
 
 .PHONY: picture
 picture: demo ## Make the picture of the README from the report of the demo; needs Chromium.
@@ -82,6 +84,7 @@ docs: $(STAMP) ## Build the documentation; a warning is an error.
 .PHONY: schemas
 schemas: $(STAMP) ## Write the schemas of the workflows' configurations again, after a change of their settings.
 	@$(BIN)/python -m helicell.protein.pipeline workflows/protein/workflow/schemas/config.schema.yaml
+	$(BIN)/python -m helicell.cells.pipeline workflows/cells/workflow/schemas/config.schema.yaml
 	$(BIN)/python -m helicell.core.samplers.pipeline workflows/samplers/workflow/schemas/config.schema.yaml
 
 bench-%: $(STAMP) ## Run one benchmark, such as `make bench-cli`.
