@@ -1,7 +1,7 @@
 """The velocity of cells, conditioned on their population and treatment.
 
 What is known of a population enters once for the population, not once for every cell: as a velocity that all its cells
-share, and as the scales and biases of the layers, which are folded into the layers' weights.
+share, as biases of all layers, and as scales of the first and the last layer, which are folded into their weights.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ class Context:
     ----------
     drift
         The velocity that all cells share.
-    scales, biases
+    scales
+        Of the channels of the first and of the last layer.
+    biases
         Of the channels of every layer.
     cells, mask
         Control cells that a cell looks at, and which are no padding.
     """
 
     drift: Float[Tensor, "populations outputs"]
-    scales: Float[Tensor, "populations layers width"]
+    scales: Float[Tensor, "populations ends width"]
     biases: Float[Tensor, "populations layers width"]
     cells: Float[Tensor, "populations cells features"]
     mask: Bool[Tensor, "populations cells"]
@@ -89,7 +91,7 @@ class ConditionedField(nn.Module):
         self.enter = nn.Linear(inputs, settings.width)
         self.hidden = nn.ModuleList(nn.Linear(settings.width, settings.width) for _ in range(settings.layers - 1))
         self.leave = nn.Linear(settings.width, outputs)
-        self.steer = nn.Linear(channels, 2 * settings.layers * settings.width)
+        self.steer = nn.Linear(channels, (2 + settings.layers) * settings.width)
         self.drift = nn.Linear(channels, outputs)
         self.dropout = nn.Dropout(settings.dropout)
         for module in (self.leave, self.drift, self.steer):
@@ -105,8 +107,8 @@ class ConditionedField(nn.Module):
         mask: Bool[Tensor, "populations cells"],
     ) -> Context:
         """Return what the field is told of each population."""
-        scales, biases = self.steer(vector).view(len(vector), 2, self.layers, self.width).unbind(dim=1)
-        return Context(self.drift(vector), scales, biases, cells, mask)
+        steered = self.steer(vector).view(len(vector), 2 + self.layers, self.width)
+        return Context(self.drift(vector), 1 + steered[:, :2], steered[:, 2:], cells, mask)
 
     def forward(
         self,
@@ -115,10 +117,12 @@ class ConditionedField(nn.Module):
         context: Context,
     ) -> Float[Tensor, "populations points outputs"]:
         """Return the outputs at points and times."""
-        h = nn.functional.silu(self._layer(self.enter, self._inputs(x, t, context), context, 0))
+        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        h = nn.functional.silu(self._enter(self._inputs(x, t, context), context, dtype))
         for number, layer in enumerate(self.hidden, start=1):
-            h = h + nn.functional.silu(self._layer(layer, h, context, number))
-        return (self.leave(self.dropout(h)) + context.drift[:, None]) * self.spread
+            h = _Residual.apply(h, layer.weight.to(dtype), (layer.bias + context.biases[:, number]).to(dtype))
+        last = (self.leave.weight * context.scales[:, 1, None]).mT
+        return (torch.bmm(self.dropout(h), last.to(dtype)) + (self.leave.bias + context.drift)[:, None]) * self.spread
 
     def _inputs(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
         near = x / self.spread
@@ -132,11 +136,30 @@ class ConditionedField(nn.Module):
             parts.append(FARTHEST * torch.tanh(around / FARTHEST))
         return torch.cat(parts, dim=2)
 
+    def _enter(self, inputs: Tensor, context: Context, dtype: torch.dtype) -> Tensor:
+        """Return the first layer's channels; the inputs are few, so each population has weights of its own."""
+        weight = self.enter.weight * context.scales[:, 0, :, None]
+        bias = self.enter.bias + context.biases[:, 0]
+        # With the bias as one more weight, its gradient is part of a product, and no slow sum.
+        with_one = torch.cat((inputs, torch.ones_like(inputs[..., :1])), dim=2)
+        return torch.bmm(with_one.to(dtype), torch.cat((weight, bias[..., None]), dim=2).mT.to(dtype))
+
+
+class _Residual(torch.autograd.Function):
+    """h + silu(W h + b) with a bias for each population, in as few passes over the cells as there can be."""
+
     @staticmethod
-    def _layer(layer: nn.Module, h: Tensor, context: Context, number: int) -> Tensor:
-        """Return (1 + scale) W h + bias, with the scale in the weights: they are fewer than cells times channels."""
-        scale, bias = 1 + context.scales[:, number], context.biases[:, number]
-        weight, own = layer.weight, layer.bias  # type: ignore[union-attr]
-        if len(h) == 1:
-            return nn.functional.linear(h, weight * scale[0][:, None], own + bias[0])  # type: ignore[operator]
-        return torch.baddbmm((own + bias)[:, None], h, (weight * scale[..., None]).mT)  # type: ignore[operator]
+    def forward(ctx, h, weight, bias):  # type: ignore[no-untyped-def]
+        inner = (h.flatten(0, 1) @ weight.T).view_as(h).add_(bias[:, None])
+        ctx.save_for_backward(h, weight, inner)
+        return nn.functional.silu(inner).add_(h)
+
+    @staticmethod
+    def backward(ctx, gradient):  # type: ignore[no-untyped-def]
+        h, weight, inner = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        slope = torch.ops.aten.silu_backward(gradient, inner)
+        rows = slope.flatten(0, 1)
+        to_h = torch.addmm(gradient.flatten(0, 1), rows, weight).view_as(h)
+        to_bias = (slope.new_ones(len(h), 1, h.shape[1]) @ slope).squeeze(1)
+        return to_h, rows.T @ h.flatten(0, 1), to_bias

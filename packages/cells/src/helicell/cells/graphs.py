@@ -54,11 +54,6 @@ def neighbour_edges(points: Float[Tensor, "cells features"], neighbours: int) ->
     return torch.stack((nearest.reshape(-1), cells))
 
 
-def join_edges(edges: Sequence[Int[Tensor, "2 edges"]], *, stride: int) -> Int[Tensor, "2 all_edges"]:
-    """Return the edges of several graphs as those of one, in which each graph's cells start `stride` after the last."""
-    return torch.cat([graph + stride * i for i, graph in enumerate(edges)], dim=1)
-
-
 @dataclass(frozen=True, slots=True)
 class NeighbourMean:
     """The matrix that takes the mean over the neighbours, and its transpose, both sparse.
@@ -76,15 +71,25 @@ class NeighbourMean:
     def of(cls, edges: Int[Tensor, "2 edges"], *, cells: int) -> NeighbourMean:
         """Return the matrix of a graph with so many cells; a cell without neighbours gets zeros."""
         source, target = edges
-        degree = torch.bincount(target, minlength=cells).clamp_min(1)
+        weights = 1 / torch.bincount(target, minlength=cells).clamp_min(1)[target]
+        return cls(_compressed(target, source, weights, cells), _compressed(source, target, weights, cells))
+
+    @classmethod
+    def joined(cls, graphs: Sequence[NeighbourMean], *, stride: int) -> NeighbourMean:
+        """Return several graphs as one, in which each graph's cells start `stride` after those of the last."""
         return cls(
-            _compressed(target, source, 1 / degree[target], cells),
-            _compressed(source, target, 1 / degree[target], cells),
+            _joined([graph.matrix for graph in graphs], stride),
+            _joined([graph.transposed for graph in graphs], stride),
         )
 
     def __call__(self, x: Float[Tensor, "cells channels"]) -> Float[Tensor, "cells channels"]:
         """Return the means, differentiable in x."""
-        return _Product.apply(x, self.matrix, self.transposed)
+        with torch.autocast(x.device.type, enabled=False):  # sparse products exist in single precision only
+            return _Product.apply(x.float(), self.matrix, self.transposed)
+
+    def to(self, device: torch.device) -> NeighbourMean:
+        """Return the matrices on a device."""
+        return NeighbourMean(self.matrix.to(device), self.transposed.to(device))
 
 
 class _Product(torch.autograd.Function):
@@ -104,10 +109,24 @@ def _compressed(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Ten
     order = torch.argsort(rows, stable=True)
     starts = torch.zeros(size + 1, dtype=torch.long)
     starts[1:] = torch.bincount(rows, minlength=size).cumsum(0)
+    return _sparse(starts, columns[order], values[order].float(), size)
+
+
+def _joined(matrices: Sequence[Tensor], stride: int) -> Tensor:
+    """Return the block diagonal of matrices, each padded with empty rows to `stride`."""
+    starts, columns, before = [torch.zeros(1, dtype=torch.long)], [], 0
+    for number, matrix in enumerate(matrices):
+        own = matrix.crow_indices()[1:] + before
+        before += matrix.values().shape[0]
+        starts += [own, own.new_full((stride - len(own),), before)]
+        columns.append(matrix.col_indices() + number * stride)
+    values = torch.cat([matrix.values() for matrix in matrices])
+    return _sparse(torch.cat(starts), torch.cat(columns), values, stride * len(matrices))
+
+
+def _sparse(starts: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
     with warnings.catch_warnings(action="ignore"):  # that compressed rows are new to torch
-        return torch.sparse_csr_tensor(
-            starts, columns[order], values[order].float(), (size, size), check_invariants=False
-        )
+        return torch.sparse_csr_tensor(starts, columns, values, (size, size), check_invariants=False)
 
 
 def _by_tree(points: Tensor, k: int) -> Tensor:

@@ -48,7 +48,8 @@ class Neighbourhood(nn.Module):
     ) -> Float[Tensor, "populations points channels"]:
         """Return shifts and logarithms of densities around the points `x`, without gradients."""
         rows = max(1, PAIRS // max(1, cells.shape[0] * cells.shape[1]))
-        return torch.cat([self._around(chunk, cells, mask) for chunk in x.split(rows, dim=1)], dim=1)
+        with torch.autocast(x.device.type, enabled=False):  # differences of squares need all digits
+            return torch.cat([self._around(chunk, cells, mask) for chunk in x.split(rows, dim=1)], dim=1)
 
     def _around(self, x: Tensor, cells: Tensor, mask: Tensor) -> Tensor:
         # exp(-|x - y|^2 / 2 h^2) by one product: |x|^2 cancels in every ratio and is added to the logarithm below.

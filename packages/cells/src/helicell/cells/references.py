@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from helicell.cells.graphs import NeighbourMean, join_edges, neighbour_edges
+from helicell.cells.graphs import NeighbourMean, neighbour_edges
 from helicell.core.errors import InputError
 
 # Rows of a population that are looked at together where all of its cells count.
@@ -33,7 +33,7 @@ class Reference:
         A sample of its cells.
     moments
         Of all of its cells.
-    edges
+    neighbours
         The graph of `cells`, for encoders that use one.
     index
         Which of the training populations it is; -1 for a new one.
@@ -41,7 +41,7 @@ class Reference:
 
     cells: Float[Tensor, "cells features"]
     moments: Float[Tensor, " moments"]
-    edges: Int[Tensor, "2 edges"] | None = None
+    neighbours: NeighbourMean | None = None
     index: int = -1
 
 
@@ -75,10 +75,8 @@ class ReferenceBatch:
         for i, reference in enumerate(references):
             cells[i, : len(reference.cells)] = reference.cells
             mask[i, : len(reference.cells)] = True
-        graphs = [reference.edges for reference in references if reference.edges is not None]
-        neighbours = None
-        if graphs:
-            neighbours = NeighbourMean.of(join_edges(graphs, stride=longest), cells=len(references) * longest)
+        graphs = [reference.neighbours for reference in references if reference.neighbours is not None]
+        neighbours = NeighbourMean.joined(graphs, stride=longest) if graphs else None
         return cls(
             cells,
             mask,
@@ -89,11 +87,12 @@ class ReferenceBatch:
 
     def to(self, device: torch.device) -> ReferenceBatch:
         """Return the batch on a device."""
-        neighbours = None
-        if self.neighbours is not None:
-            neighbours = NeighbourMean(self.neighbours.matrix.to(device), self.neighbours.transposed.to(device))
         return ReferenceBatch(
-            self.cells.to(device), self.mask.to(device), self.moments.to(device), self.index.to(device), neighbours
+            self.cells.to(device),
+            self.mask.to(device),
+            self.moments.to(device),
+            self.index.to(device),
+            None if self.neighbours is None else self.neighbours.to(device),
         )
 
 
@@ -193,8 +192,11 @@ def make_reference(
     kept = control
     if len(control) > cells:
         kept = control[torch.randperm(len(control), generator=generator)[:cells].to(control.device)]
-    edges = None if neighbours is None else neighbour_edges(kept.cpu(), neighbours)
-    return Reference(kept.cpu(), moments(control).cpu(), edges, index)
+    kept = kept.cpu()
+    graph = None
+    if neighbours is not None:
+        graph = NeighbourMean.of(neighbour_edges(kept, neighbours), cells=len(kept))
+    return Reference(kept, moments(control).cpu(), graph, index)
 
 
 def check_population(name: str, cells: Tensor, *, features: int | None = None) -> None:
