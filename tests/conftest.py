@@ -17,6 +17,13 @@ from jaxtyping import install_import_hook
 CHECKED = (
     "helicell.cells.baselines",
     "helicell.cells.evaluation",
+    "helicell.cells.responses",
+    "helicell.cells.simulate.mixtures",
+    "helicell.cells.timecourse.bridges",
+    "helicell.cells.timecourse.clock",
+    "helicell.cells.timecourse.flow",
+    "helicell.cells.timecourse.network",
+    "helicell.cells.timecourse.paths",
     "helicell.core.dynamics",
     "helicell.core.paths",
     "helicell.core.samplers.coordinates",

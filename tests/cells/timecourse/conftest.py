@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from helicell.cells.settings import FieldSettings
+from helicell.cells.settings import EncoderSettings, FieldSettings
 from helicell.cells.timecourse import TimeColumns, TimeFlowSettings
 from helicell.core.training.settings import OptimiserSettings
 from timecourses import TIMES
@@ -22,6 +22,7 @@ def quick() -> TimeFlowSettings:
         cells=64,
         rows=4,
         coupling="transport",
+        encoder=EncoderSettings(kind="index", width=8),
     )
 
 

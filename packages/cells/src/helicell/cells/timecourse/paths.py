@@ -5,8 +5,8 @@ plans (`bridges.Link`). Between two visits it is a straight line, or all visits 
 multi-marginal path. At a share s between visits k and k + 1, a part 1 - s of the paths starts at k and a part s at
 k + 1, so that at every visit the paths are that visit's population, whatever mass was gained or lost on the way.
 
-Rohbeck and others, Modeling complex system dynamics with flow matching across time and conditions, ICLR 2025, for
-splines; the masses are those of `bridges`.
+Splines through all visits are the multi-marginal flow matching of Rohbeck and others, Modeling complex system dynamics
+with flow matching across time and conditions, ICLR 2025; the masses are those of `bridges`.
 """
 
 from __future__ import annotations

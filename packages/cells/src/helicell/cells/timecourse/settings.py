@@ -22,15 +22,16 @@ class TimeFlowSettings(Settings):
     )
     regularisation: float = Field(0.02, gt=0, description="entropy of unbalanced transport, as a share of the cost")
     marginal_weight: float = Field(0.3, gt=0, description="price of unbalanced mass, as a share of the cost")
-    pool: int = Field(1000, ge=2, description="cells of a visit that are coupled")
+    pool: int = Field(500, ge=2, description="cells of a visit that are coupled")
     encoder: EncoderSettings = Field(
-        EncoderSettings(kind="index", width=16), description="what tells courses apart; others look at the first visit"
+        EncoderSettings(kind="none", width=16),
+        description="what tells courses apart: nothing, which of them it is (index), or their first visit (all others)",
     )
     condition_width: int = Field(16, ge=1, description="channels of the treatment's vector")
     waves: int = Field(8, ge=1, description="waves of time that the network sees")
     field: FieldSettings = FieldSettings(width=96, layers=3)
     optimiser: OptimiserSettings = OptimiserSettings(
-        steps=1500, warm_up=100, learning_rate=2e-3, decay_share=0.5, average_decay=0.99
+        steps=500, warm_up=50, learning_rate=2e-3, decay_share=0.5, average_decay=0.99
     )
     rows: int = Field(8, ge=1, description="courses, each at a time of its own, in a batch")
     cells: int = Field(128, ge=2, description="cells of each in a batch")
