@@ -14,12 +14,13 @@ COMMANDS = {
     "train": "train",
     "convert": "convert",
     "sample": "sample",
+    "design": "design",
     "evaluate": "evaluate",
     "report": "report",
 }
 
 app = typer.Typer(
-    help="Protein backbones: import chains, train or convert a flow, sample, evaluate, report.",
+    help="Protein backbones: import chains, train or convert a flow, sample, design sequences, evaluate, report.",
     no_args_is_help=True,
 )
 for name, module in COMMANDS.items():
