@@ -100,11 +100,19 @@ class AdamsBashforth(Stepper):
 
 def weighted_sum(weights: Sequence[float], velocities: Sequence[Point], h: float | Tensor) -> Point:
     """Return h times the sum of the weighted velocities, tensor by tensor; `h` may have the shape [batch]."""
-    sums = []
-    for parts in zip(*(as_tensors(v) for v in velocities), strict=True):
-        terms = [(weight, part) for weight, part in zip(weights, parts, strict=True) if weight]
-        total = terms[0][0] * terms[0][1]
-        for weight, part in terms[1:]:
-            total = torch.add(total, part, alpha=weight)
-        sums.append(expand_points(h, total) * total)
-    return like_point(tuple(sums), velocities[0])
+    if isinstance(velocities[0], Tensor):
+        return _weighted_sum(weights, velocities, h)  # type: ignore[arg-type]
+    parts = zip(*(as_tensors(v) for v in velocities), strict=True)
+    return like_point(tuple(_weighted_sum(weights, part, h) for part in parts), velocities[0])
+
+
+def _weighted_sum(weights: Sequence[float], velocities: Sequence[Tensor], h: float | Tensor) -> Tensor:
+    # A step size that is a number goes into the weights, which saves an operation.
+    scale = 1.0 if isinstance(h, Tensor) else h
+    total: Tensor | None = None
+    for weight, v in zip(weights, velocities, strict=True):
+        if weight:
+            total = scale * weight * v if total is None else torch.add(total, v, alpha=scale * weight)
+    if total is None:
+        return torch.zeros_like(velocities[0])
+    return expand_points(h, total) * total if isinstance(h, Tensor) else total
