@@ -53,7 +53,7 @@ def test_closed_forms_agree_with_automatic_differentiation(name):
 
 
 def test_normalising_constants_by_quadrature():
-    """log Z of the mixture, of the funnel in the plane and of a pair of the many wells, by quadrature."""
+    """Log Z of the mixture, of the funnel in the plane and of a pair of the many wells, by quadrature."""
     for energy, low, high in ((grid_mixture(3), -9, 9), (Funnel(2, spread=1.0), -40, 40)):
 
         def density(y, x, energy=energy):

@@ -94,6 +94,16 @@ def test_a_killed_training_ends_with_the_same_bytes(tmp_path, monkeypatch, kille
     )
 
 
+def test_forgetting_activations_changes_nothing():
+    """Without the record of the rollout the same training comes out, up to rounding."""
+    weights = []
+    for keep in (True, False):
+        chosen = settings(objective="tb", training={"iterations": 5, "keep_activations": keep})
+        trainer = train(chosen, energy=ENERGY)
+        weights.append(torch.cat([p.detach().flatten() for p in trainer.sampler.parameters()]))
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)
+
+
 def test_a_folder_belongs_to_its_settings(tmp_path):
     """Another training in the same folder is refused, and so is a folder that holds no sampler."""
     chosen = settings(training={"iterations": 2})

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from helicell.core.errors import InputError
 
 NONE = -1
+# The columns of a node: its subtrees before and after it, the size of its own tree, and its key. They lie side by side,
+# since what a walk down a large tree waits for is memory.
+BEFORE, AFTER, SIZE, KEY = range(4)
 # A path longer than this would need a treap of more nodes than memory holds.
 DEEPEST = 512
 
@@ -44,22 +47,29 @@ class Ranking:
             message = f"a ranking of {capacity} slots was asked for, expected 1 to {2**31 - 1}"
             raise InputError(message)
         self.values = np.zeros(capacity, dtype=np.float32)
-        self._nodes = np.full((capacity, 3), NONE, dtype=np.int32)
-        self._nodes[:, 2] = 0
+        self._nodes = np.full((capacity, 4), NONE, dtype=np.int32)
+        self._nodes[:, SIZE] = 0
         # The top of the tree, as a pair of which the second number is not used.
         self._root = np.array([NONE], dtype=np.int32)
 
     def __len__(self) -> int:
         root = int(self._root[0])
-        return int(self._nodes[root, 2]) if root != NONE else 0
+        return int(self._nodes[root, SIZE]) if root != NONE else 0
 
     def put(self, slots: NDArray[np.int64], values: NDArray[np.float32]) -> None:
         """Fill slots with values, in the place of those that they had."""
-        _put(self.values, self._nodes, self._root, slots, values)
+        self.values[slots] = values
+        _put(self._nodes, self._root, slots, _keys(values))
 
     def slots(self, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the slots of ranks, 0 for the greatest value."""
         return _select(self._nodes, self._root, ranks)
+
+
+def _keys(values: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Return whole numbers in the order of floating-point ones: their bits, those of negative ones turned round."""
+    bits = (np.ascontiguousarray(values, dtype=np.float32) + np.float32(0)).view(np.int32)
+    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
 
 
 @njit(cache=True)
@@ -75,11 +85,12 @@ def _priority(slot: Any) -> Any:
 
 
 @njit(cache=True)
-def _before(values: Any, first: Any, second: Any) -> Any:
-    """Whether the first slot ranks before the second."""
-    if values[first] != values[second]:
-        return values[first] > values[second]
-    return first < second
+def _before(key: Any, slot: Any, nodes: Any, node: Any) -> Any:
+    """Whether a key and its slot rank before a node."""
+    other = nodes[node, KEY]
+    if key != other:
+        return key > other
+    return slot < node
 
 
 @njit(cache=True)
@@ -95,26 +106,27 @@ def _resize(nodes: Any, node: Any) -> None:
     size = 1
     for side in range(2):
         if nodes[node, side] != NONE:
-            size += nodes[nodes[node, side], 2]
-    nodes[node, 2] = size
+            size += nodes[nodes[node, side], SIZE]
+    nodes[node, SIZE] = size
 
 
 @njit(cache=True)
-def _insert(values: Any, nodes: Any, root: Any, slot: Any, path: Any) -> None:
+def _insert(nodes: Any, root: Any, slot: Any, key: Any, path: Any) -> None:
     priority = _priority(slot)
     parent, side, node = NONE, 0, root[0]
     while node != NONE and _priority(node) > priority:
-        nodes[node, 2] += 1
-        parent, side = node, 0 if _before(values, slot, node) else 1
+        nodes[node, SIZE] += 1
+        parent, side = node, 0 if _before(key, slot, nodes, node) else 1
         node = nodes[node, side]
     _link(nodes, root, parent, side, slot)
     # Split what was there into the nodes before the slot and those after it.
     ends = np.array([slot, slot], dtype=np.int32)
     sides = np.array([0, 1], dtype=np.int32)
-    nodes[slot, 0] = nodes[slot, 1] = NONE
+    nodes[slot, BEFORE] = nodes[slot, AFTER] = NONE
+    nodes[slot, KEY] = key
     depth = 0
     while node != NONE:
-        after = 1 if _before(values, slot, node) else 0
+        after = 1 if _before(key, slot, nodes, node) else 0
         path[depth] = node
         depth += 1
         nodes[ends[after], sides[after]] = node
@@ -128,38 +140,38 @@ def _insert(values: Any, nodes: Any, root: Any, slot: Any, path: Any) -> None:
 
 
 @njit(cache=True)
-def _remove(values: Any, nodes: Any, root: Any, slot: Any) -> None:
+def _remove(nodes: Any, root: Any, slot: Any) -> None:
+    key = nodes[slot, KEY]
     parent, side, node = NONE, 0, root[0]
     while node != slot:
-        nodes[node, 2] -= 1
-        parent, side = node, 0 if _before(values, slot, node) else 1
+        nodes[node, SIZE] -= 1
+        parent, side = node, 0 if _before(key, slot, nodes, node) else 1
         node = nodes[node, side]
     # Merge its subtrees; every node on the way takes in what is left of the other one.
-    left, right = nodes[slot, 0], nodes[slot, 1]
+    left, right = nodes[slot, BEFORE], nodes[slot, AFTER]
     while left != NONE and right != NONE:
         if _priority(left) > _priority(right):
-            nodes[left, 2] += nodes[right, 2]
+            nodes[left, SIZE] += nodes[right, SIZE]
             _link(nodes, root, parent, side, left)
             parent, side = left, 1
-            left = nodes[left, 1]
+            left = nodes[left, AFTER]
         else:
-            nodes[right, 2] += nodes[left, 2]
+            nodes[right, SIZE] += nodes[left, SIZE]
             _link(nodes, root, parent, side, right)
             parent, side = right, 0
-            right = nodes[right, 0]
+            right = nodes[right, BEFORE]
     _link(nodes, root, parent, side, left if left != NONE else right)
-    nodes[slot, 2] = 0
+    nodes[slot, SIZE] = 0
 
 
 @njit(cache=True)
-def _put(values: Any, nodes: Any, root: Any, slots: Any, given: Any) -> None:
+def _put(nodes: Any, root: Any, slots: Any, keys: Any) -> None:
     path = np.empty(DEEPEST, dtype=np.int32)
     for position in range(len(slots)):
         slot = slots[position]
-        if nodes[slot, 2] > 0:
-            _remove(values, nodes, root, slot)
-        values[slot] = given[position]
-        _insert(values, nodes, root, slot, path)
+        if nodes[slot, SIZE] > 0:
+            _remove(nodes, root, slot)
+        _insert(nodes, root, slot, keys[position], path)
 
 
 @njit(cache=True)
@@ -169,14 +181,14 @@ def _select(nodes: Any, root: Any, ranks: Any) -> Any:
         rank = ranks[position]
         node = root[0]
         while True:
-            left = nodes[node, 0]
-            before = nodes[left, 2] if left != NONE else 0
+            left = nodes[node, BEFORE]
+            before = nodes[left, SIZE] if left != NONE else 0
             if rank == before:
                 break
             if rank < before:
                 node = left
             else:
                 rank -= before + 1
-                node = nodes[node, 1]
+                node = nodes[node, AFTER]
         found[position] = node
     return found

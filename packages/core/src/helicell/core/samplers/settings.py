@@ -93,6 +93,9 @@ class TrainingSettings(Settings):
     )
     exploration_share: float = Field(0.5, gt=0, le=1, description="share of the iterations over which it falls to zero")
     decay: float = Field(0.9, gt=0, description="lambda of sub-trajectory balance")
+    keep_activations: bool = Field(
+        default=True, description="keep a rollout's activations; without, memory hardly grows with the steps, time does"
+    )
     checkpoint_every: int = Field(500, ge=1, description="iterations between checkpoints")
 
     def rate_factor(self, iteration: int) -> float:

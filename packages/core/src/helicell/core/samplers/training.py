@@ -41,6 +41,7 @@ from helicell.core.samplers.objectives import (
     variance_gradient,
 )
 from helicell.core.samplers.paths import Path, Probabilities
+from helicell.core.samplers.process import Steps
 from helicell.core.samplers.replay import UNIFORM, ReplayBuffer
 from helicell.core.samplers.sampler import Sampler
 from helicell.core.samplers.settings import FORWARD_LOOKING, LEARNS_LOG_Z, PATHWISE, SamplerSettings
@@ -156,7 +157,7 @@ class Trainer:
             result = self._pathwise(steps, generator)
         else:
             self._search(number, generator)
-            result = self._learn(self._paths(number, steps, generator))
+            result = self._learn(*self._paths(number, steps, generator))
         self.iteration += 1
         self.empty = 0 if math.isfinite(result.loss) else self.empty + 1
         if self.empty >= MOST_EMPTY:
@@ -168,17 +169,18 @@ class Trainer:
             raise HelicellError(message)
         return result
 
-    def _paths(self, number: int, steps: Any, generator: torch.Generator) -> Path:
-        """Make the paths of an iteration."""
+    def _paths(self, number: int, steps: Steps, generator: torch.Generator) -> tuple[Path, bool]:
+        """Make the paths of an iteration, and tell whether they are forward ones."""
         backwards = self.found if self.found is not None else self.visited
         odd = number % 2 == 1 or self.settings.objective == "mle"
         batch = self.settings.training.batch
         if odd and backwards is not None and len(backwards):
             points, log_reward = backwards.draw(batch, generator)
             ends, condition = self._parted(points)
-            return self.sampler.roll_back(
+            path = self.sampler.roll_back(
                 self.target, steps, ends, log_reward=log_reward, condition=condition, generator=generator
             )
+            return path, False
         condition = self._conditions(generator)
         path = self.sampler.roll_out(
             self.target,
@@ -187,15 +189,15 @@ class Trainer:
             generator=generator,
             condition=condition,
             exploration=self.settings.training.exploration_at(number),
+            keep=self.settings.training.keep_activations,
         )
         if self.visited is not None:
             points = path.ends if condition is None else torch.cat((path.ends, condition), dim=1)
             self.visited.add(points[path.finite], path.log_reward[path.finite])
-        return path
+        return path, True
 
-    def _learn(self, path: Path) -> Iteration:
+    def _learn(self, path: Path, forwards: bool) -> Iteration:  # noqa: FBT001
         """Take gradient steps on paths."""
-        forwards = path.record is not None
         share = float(path.finite.double().mean())
         losses, log_z = [], None
         for repeat in range(self.settings.training.gradient_steps):
@@ -208,19 +210,19 @@ class Trainer:
                 self.sampler.log_z_bias.data.fill_(float(weights.mean()))
                 self.average.log_z_bias.data.fill_(float(weights.mean()))
             log_z = float(weights.mean()) if forwards and repeat == 0 else log_z
-            losses.append(self._descend(self._loss(path, probabilities)))
+            losses.append(self._descend(self._loss(path, probabilities, forwards=forwards)))
             path = path.without_record()
         return Iteration(losses[0], log_z, share)
 
-    def _loss(self, path: Path, probabilities: Probabilities) -> Tensor:
+    def _loss(self, path: Path, probabilities: Probabilities, *, forwards: bool) -> Tensor:
         """Return the objective, or the likelihood of backward paths while that is what they are for."""
         search = self.settings.search
         early = self.iteration < search.likelihood_share * self.settings.training.iterations
-        if search.enabled and early and path.record is None and self.iteration % 2 == 1:
+        if search.enabled and early and not forwards:
             return likelihood(probabilities.forward, path.finite)
         return compute_loss(self.sampler, path, probabilities)
 
-    def _pathwise(self, steps: Any, generator: torch.Generator) -> Iteration:
+    def _pathwise(self, steps: Steps, generator: torch.Generator) -> Iteration:
         """Take a gradient step through the paths themselves."""
         condition = self._conditions(generator)
         count = self.settings.training.batch if condition is None else len(condition)
