@@ -27,6 +27,7 @@ CHECKED = (
     "helicell.core.dynamics",
     "helicell.core.paths",
     "helicell.core.samplers.coordinates",
+    "helicell.core.samplers.discrete",
     "helicell.core.samplers.energies",
     "helicell.core.samplers.local_search",
     "helicell.core.samplers.networks",
