@@ -73,6 +73,7 @@ class BitSequences(Environment):
         self.backward_actions = 1 if order == "append" else self.words
         self.features = self.words * self.values
         self.longest = self.words
+        self.ends_by_stopping = order == "append" or self.words == 1
 
     def initial(self, count: int) -> States:
         return torch.full((count, self.words), EMPTY, dtype=torch.int16, device=self.device)

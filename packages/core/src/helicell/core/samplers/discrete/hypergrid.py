@@ -52,6 +52,8 @@ class HyperGrid(TabularEnvironment):
     (128, 3, 15)
     """
 
+    citations = ("bengio2021flow",)
+
     def __init__(
         self,
         dimensions: int,

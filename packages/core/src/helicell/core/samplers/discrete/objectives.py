@@ -30,6 +30,7 @@ from helicell.core.samplers.objectives import trajectory_balance, variance_gradi
 
 OBJECTIVES = ("tb", "vargrad", "db", "subtb", "fl-db", "fl-subtb")
 FORWARD_LOOKING = ("fl-db", "fl-subtb")
+WITH_FLOWS = ("db", "subtb", *FORWARD_LOOKING)
 
 
 def check_objective(name: str) -> None:
@@ -78,16 +79,10 @@ def loss(
         log Z is needed and not given.
     """
     check_objective(name)
-    if name in FORWARD_LOOKING:
-        values = balances(scores, forward_looking_flows(environment, walks, scores))
-        return detailed(values, walks) if name == "fl-db" else sub_trajectory(values, walks, decay=decay)
-    if not walks.whole:
-        message = f"the objective {name} needs whole walks, and these were cut; choose fl-db or fl-subtb"
-        raise InputError(message)
-    log_reward = checked_log_reward(environment, walks.ends, floor=floor).to(scores.log_forward.dtype)
-    if name in ("db", "subtb"):
-        values = balances(scores, pinned(scores.log_flow, walks, log_reward))
-        return detailed(values, walks) if name == "db" else sub_trajectory(values, walks, decay=decay)
+    if name in WITH_FLOWS:
+        values = balances(scores, walk_flows(name, environment, walks, scores, floor=floor))
+        return detailed(values, walks) if name in ("db", "fl-db") else sub_trajectory(values, walks, decay=decay)
+    log_reward = _end_rewards(name, environment, walks, floor).to(scores.log_forward.dtype)
     counted = torch.ones_like(log_reward, dtype=torch.bool)
     if name == "vargrad":
         return variance_gradient(scores.log_ratio, log_reward, counted)
@@ -95,6 +90,16 @@ def loss(
         message = "trajectory balance was asked for without log Z; give a scalar tensor to learn, or choose vargrad"
         raise InputError(message)
     return trajectory_balance(scores.log_ratio, log_reward, log_z, counted)
+
+
+def walk_flows(
+    name: str, environment: Environment, walks: Walks, scores: WalkScores, *, floor: float | None = None
+) -> Float[Tensor, "knots batch"]:
+    """Return the log flows of an objective that learns flows; the parameters and errors are those of `loss`."""
+    if name in FORWARD_LOOKING:
+        return forward_looking_flows(environment, walks, scores)
+    log_reward = _end_rewards(name, environment, walks, floor).to(scores.log_flow.dtype)
+    return torch.where(_last(walks), log_reward, scores.log_flow)
 
 
 @cited("pan2023better")
@@ -110,13 +115,6 @@ def forward_looking_flows(environment: Environment, walks: Walks, scores: WalkSc
     flows = scores.log_flow + known
     ended = environment.terminal(walks.ends)
     return torch.where(_last(walks) & ended, known, flows)
-
-
-def pinned(
-    log_flow: Float[Tensor, "knots batch"], walks: Walks, log_reward: Float[Tensor, " batch"]
-) -> Float[Tensor, "knots batch"]:
-    """Return the flows with the log-reward at the end of each walk."""
-    return torch.where(_last(walks), log_reward, log_flow)
 
 
 def balances(scores: WalkScores, flows: Float[Tensor, "knots batch"]) -> Float[Tensor, "knots batch"]:
@@ -154,6 +152,13 @@ def sub_trajectory(values: Float[Tensor, "knots batch"], walks: Walks, *, decay:
     pairs = (visited * degrees).sum(dim=0) / 2
     total = (centred.square() * degrees - centred * (weights @ centred)).sum(dim=0)
     return 0.5 * (total / pairs.clamp_min(torch.finfo(values.dtype).tiny)).mean()
+
+
+def _end_rewards(name: str, environment: Environment, walks: Walks, floor: float | None) -> Tensor:
+    if not walks.whole:
+        message = f"the objective {name} needs whole walks, and these were cut; choose fl-db or fl-subtb"
+        raise InputError(message)
+    return checked_log_reward(environment, walks.ends, floor=floor)
 
 
 def _last(walks: Walks) -> Tensor:

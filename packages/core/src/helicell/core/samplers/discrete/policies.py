@@ -159,13 +159,21 @@ class NetworkPolicy(Policy):
             return self._backward_head(self._outputs(states), states)
         return self._backward_head(torch.empty(len(states), 0, device=states.device), states)
 
-    def _outputs(self, states: Tensor) -> Tensor:
-        """Return the numbers of all heads side by side."""
-        last_weight, last_bias = self._layers[-1]
-        x = self.environment.encode(states).to(last_weight.dtype)
+    def last_hidden(self, states: States) -> Float[Tensor, "batch hidden"]:
+        """Return what the heads see of states."""
+        x = self.environment.encode(states).to(self._layers[0][0].dtype)
         for weight, bias in self._layers[:-1]:
             x = nn.functional.linear(x, weight, bias).relu_()
-        return nn.functional.linear(x, last_weight, last_bias)
+        return x
+
+    @torch.no_grad()
+    def set_flow_head(self, weight: Float[Tensor, " hidden"], bias: Float[Tensor, ""]) -> None:
+        """Set the head of the log flow, which is a linear function of what the heads see."""
+        self.weights[-1][-1], self.biases[-1][-1] = weight, bias
+
+    def _outputs(self, states: Tensor) -> Tensor:
+        """Return the numbers of all heads side by side."""
+        return nn.functional.linear(self.last_hidden(states), *self._layers[-1])
 
     def _forward_head(self, outputs: Tensor, states: Tensor) -> Tensor:
         forbidden = self.environment.forbidden(states)
@@ -258,7 +266,7 @@ class Memory:
             raise InputError(message)
         self.policy, self.environment = policy, policy.environment
         self.inner = self.environment.order[~self.environment.terminal_table[self.environment.order]]
-        self.log_forward = torch.empty(self.environment.children.shape, device=self.environment.device)
+        self.log_forward = torch.zeros(self.environment.children.shape, device=self.environment.device)
         self.refresh()
 
     @torch.no_grad()
@@ -283,10 +291,30 @@ def score(policy: Policy, walks: Walks, *, memory: Memory | None = None) -> Walk
     memory
         Where the log-probabilities of the visited states are put down.
     """
-    environment = policy.environment
+    states, rows, seen = seen_states(policy.environment, walks)
+    scores = policy(states)
+    if memory is not None:
+        memory.log_forward[states] = scores.log_forward.detach()
+    log_forward = _picked(scores.log_forward, rows[:-1], walks.actions)
+    log_backward = _picked(scores.log_backward, rows[1:], walks.backward_actions)
+    return WalkScores(log_forward * walks.taken, log_backward * (walks.taken & seen[1:]), scores.log_flow[rows] * seen)
+
+
+def seen_states(environment: Environment, walks: Walks) -> tuple[States, Tensor, Tensor]:
+    """Return the states of walks that a policy needs to see.
+
+    Returns
+    -------
+    states
+        Each of them once where states are numbers.
+    rows
+        Where the states of the walks are among them, shape [steps + 1, batch]; 0 where they are not.
+    seen
+        Whether they are.
+    """
     seen = walks.visited
     if environment.ends_by_stopping:
-        # The network need not see the ends: they have one parent, and their flow is the reward.
+        # Ends with one parent need not be seen: the backward probability is 1, and the flow is the reward.
         batch = torch.arange(len(walks.lengths), device=seen.device)
         seen[walks.lengths, batch] &= ~environment.terminal(walks.ends)
     rows = torch.zeros(seen.shape, dtype=torch.long, device=seen.device)
@@ -295,12 +323,7 @@ def score(policy: Policy, walks: Walks, *, memory: Memory | None = None) -> Walk
         rows[seen] = torch.arange(len(states), device=seen.device)
     else:
         states, rows[seen] = states.unique(return_inverse=True)
-    scores = policy(states)
-    if memory is not None:
-        memory.log_forward[states] = scores.log_forward.detach()
-    log_forward = _picked(scores.log_forward, rows[:-1], walks.actions)
-    log_backward = _picked(scores.log_backward, rows[1:], walks.backward_actions)
-    return WalkScores(log_forward * walks.taken, log_backward * (walks.taken & seen[1:]), scores.log_flow[rows] * seen)
+    return states, rows, seen
 
 
 def _picked(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -76,8 +76,8 @@ class TabularEnvironment(Environment):
         self.allowed_table = self.children != NONE
         self.forbidden_table = ~self.allowed_table
         self.terminal_table = ~self.allowed_table.any(dim=1)
-        self._number_parents()
         self.order, sizes = _levels(self.children, initial_state)
+        self._number_parents()
         self.level_sizes = tuple(sizes)
         self.longest = len(sizes) - 1
         ends = self.order[self.terminal_table[self.order]]
@@ -85,7 +85,10 @@ class TabularEnvironment(Environment):
 
     def _number_parents(self) -> None:
         """Number the parents of each state: by the action that comes from them, or in turn where that is not unique."""
-        parent, action = self.allowed_table.nonzero(as_tuple=True)
+        reached = torch.zeros_like(self.allowed_table)
+        reached[self.order] = True
+        # A parent that no walk comes to is none: flow that was led back to it would be lost.
+        parent, action = (self.allowed_table & reached).nonzero(as_tuple=True)
         child = self.children[parent, action]
         slot = action
         if len(torch.unique(child * self.actions + action)) < len(child):
@@ -213,9 +216,9 @@ def tabulate(environment: Environment, *, most: int = 200_000) -> tuple[TabularE
 
 def _number(states: Tensor, numbers: dict[bytes, int]) -> Tensor:
     """Return the number of each state, giving the next ones to those that have none."""
-    flat = np.ascontiguousarray(states.reshape(len(states), -1).cpu().numpy())
-    if not len(flat):
+    if not len(states):
         return torch.empty(0, dtype=torch.long)
+    flat = np.ascontiguousarray(states.reshape(len(states), -1).cpu().numpy())
     keys = flat.view(f"V{flat.dtype.itemsize * flat.shape[1]}")[:, 0].tolist()
     return torch.tensor([numbers.setdefault(bytes(key), len(numbers)) for key in keys])
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from helicell.core.errors import HelicellError, InputError
 from helicell.core.runs.seeds import sample_generator
 from helicell.core.samplers.discrete.environment import Environment, checked_log_reward
-from helicell.core.samplers.discrete.objectives import FORWARD_LOOKING, loss
+from helicell.core.samplers.discrete.flow_start import fit_flow_head
+from helicell.core.samplers.discrete.objectives import FORWARD_LOOKING, WITH_FLOWS, loss
 from helicell.core.samplers.discrete.policies import Memory, NetworkPolicy, Policy, WalkScores, chooser, score
 from helicell.core.samplers.discrete.settings import DiscreteSettings
 from helicell.core.samplers.discrete.walks import Walks, walk, walk_back
@@ -99,9 +100,8 @@ class DiscreteTrainer:
             self.memory.refresh()
         walks = self._walks(generator)
         scores = score(self.policy, walks, memory=self.memory)
-        if self.iteration == 0 and settings.objective == "tb":
-            # A first guess of log Z spares it the way there.
-            self.log_z.data.copy_(self._log_weights(walks, scores).mean())
+        if self.iteration == 0:
+            scores = self._first_guess(walks, scores)
         value = loss(
             settings.objective,
             self.environment,
@@ -169,10 +169,16 @@ class DiscreteTrainer:
         self.replay.add(walks.ends.reshape(ahead, -1).float(), log_reward)
         return joined
 
-    @torch.no_grad()
-    def _log_weights(self, walks: Walks, scores: WalkScores) -> Tensor:
-        reward = checked_log_reward(self.environment, walks.ends, floor=self.settings.reward_floor)
-        return reward.to(scores.log_ratio.dtype) + scores.log_ratio
+    def _first_guess(self, walks: Walks, scores: WalkScores) -> WalkScores:
+        """Start log Z and the flows where the first walks say, and return what the policy then says of these."""
+        settings = self.settings
+        if settings.objective == "tb":
+            reward = checked_log_reward(self.environment, walks.ends, floor=settings.reward_floor)
+            self.log_z.data.copy_((reward.to(scores.log_flow.dtype) + scores.log_ratio.detach()).mean())
+        elif settings.objective in WITH_FLOWS and isinstance(self.policy, NetworkPolicy):
+            fit_flow_head(self.policy, walks, scores, objective=settings.objective, floor=settings.reward_floor)
+            return score(self.policy, walks, memory=self.memory)
+        return scores
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors of the training by name."""
