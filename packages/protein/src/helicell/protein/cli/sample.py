@@ -12,6 +12,7 @@ EXAMPLES = """\b
 Examples:
   helicell protein sample --length 80 --count 16 --out backbones
   helicell protein sample --length 60-120 --count 1000 --shard 2/8 --out part2
+  helicell protein sample --model reqflow.safetensors --length 100 --steps 20 --out published
 """
 
 

@@ -25,8 +25,11 @@ OMEGACONF_NAMES = frozenset(
         "omegaconf.base.Metadata",
         "omegaconf.dictconfig.DictConfig",
         "omegaconf.listconfig.ListConfig",
-        *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "Boolean", "Bytes", "Float", "Integer", "Path", "String")),
-        "typing.Any",
+        *(
+            f"omegaconf.nodes.{kind}Node"
+            for kind in ("Any", "Boolean", "Bytes", "Enum", "Float", "Integer", "Path", "String")
+        ),
+        *(f"typing.{kind}" for kind in ("Any", "Dict", "List", "Optional", "Tuple", "Union")),
     }
 )
 LARGEST_FILE = 1 << 20
