@@ -87,12 +87,13 @@ def measure(way: str) -> dict[str, np.ndarray]:
     courses = read_courses(FILE, TimeColumns(donor="donor", time="time"))
     found: dict[str, dict[tuple[str, float], list[tuple[float, float]]]] = {}
     for task in tasks(courses, way):
+        plain = {course.key.donor: without_training(course, task) for course in task.courses}
         for seed in SEEDS:
             model = TimeCourseFlow.fit(task.courses, SETTINGS, seed=seed)
             for course in task.courses:
                 moment, target = task.hidden[course.key.donor]
-                others = [other for other in task.courses if other is not course]
-                for name, cells in predictions(model, course, moment, target, others, seed).items():
+                methods = plain[course.key.donor] | {FLOW: model.interpolate(course, moment, seed=seed)}
+                for name, cells in compared(methods, target, f"{course.key} at {moment}", seed).items():
                     scored = wasserstein(*cells), published_mmd(*cells)
                     found.setdefault(name, {}).setdefault((course.key.donor, moment), []).append(scored)
     return {
@@ -114,30 +115,30 @@ def tasks(courses: Courses, way: str) -> Iterator[Task]:
         yield Task(seen.read(preprocessing), hidden)
 
 
-def predictions(
-    model: TimeCourseFlow, course: Course, moment: float, target: Tensor, others: list[Course], seed: int
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return predicted and real cells, as many of both, by method."""
+def without_training(course: Course, task: Task) -> dict[str, Tensor]:
+    """Return what the methods that train nothing predict for the hidden visit of a course."""
+    moment, _ = task.hidden[course.key.donor]
     before, after = course.around(moment)
     first, last = course.times[before], course.times[after]
     share, (x_0, x_1) = (moment - first) / (last - first), course.visits[before : after + 1]
-    clock = SharedClock.fit(others)
+    clock = SharedClock.fit([other for other in task.courses if other is not course])
+    return {
+        NEAREST: x_0 if share <= 0.5 else x_1,
+        LINEAR: between(x_0, x_1, share, marginal_weight=None),
+        "unbalanced OT": between(x_0, x_1, share),
+        "unbalanced OT, shared clock": between(x_0, x_1, clock.share(first, moment, last)),
+    }
+
+
+def compared(methods: dict[str, Tensor], target: Tensor, name: str, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return predicted and real cells, as many of both, by method; the floor is the visit's other half."""
 
     def drawn(cells: Tensor, stream: str) -> Tensor:
-        generator = sample_generator(seed, 0, stream=f"{stream} of {course.key} at {moment}")
-        return cells[torch.randperm(len(cells), generator=generator)]
+        return cells[torch.randperm(len(cells), generator=sample_generator(seed, 0, stream=f"{stream} of {name}"))]
 
     real = drawn(target, "real cells")
-    generator = sample_generator(seed, 0, stream=f"bridge of {course.key} at {moment}")
-    cells = {
-        NEAREST: x_0 if share <= 0.5 else x_1,
-        LINEAR: between(x_0, x_1, share, marginal_weight=None, generator=generator),
-        "unbalanced OT": between(x_0, x_1, share, generator=generator),
-        "unbalanced OT, shared clock": between(x_0, x_1, clock.share(first, moment, last), generator=generator),
-        FLOW: model.interpolate(course, moment, seed=seed),
-        FLOOR: real[COMPARED:],
-    }
-    return {name: (drawn(predicted, name)[:COMPARED], real[:COMPARED]) for name, predicted in cells.items()}
+    pairs = {method: (drawn(cells, method)[:COMPARED], real[:COMPARED]) for method, cells in methods.items()}
+    return pairs | {FLOOR: (real[COMPARED : 2 * COMPARED], real[:COMPARED])}
 
 
 def interval(differences: np.ndarray) -> tuple[float, float]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from helicell.cells.responses import PopulationKey, Response
     from helicell.cells.settings import PopulationFlowSettings
     from helicell.cells.splits import parse_holdout, split
+    from helicell.cells.timecourse import TimeCourseFlow
 
 # Public names and where they live; imported on first use, because torch and scanpy are slow to start.
 _PUBLIC = {
@@ -25,6 +26,7 @@ _PUBLIC = {
     "Preprocessing": "preprocessing",
     "PreprocessingSettings": "preprocessing",
     "Response": "responses",
+    "TimeCourseFlow": "timecourse",
     "evaluate_responses": "evaluation",
     "fit_baselines": "baselines",
     "parse_holdout": "splits",
@@ -42,6 +44,7 @@ __all__ = [
     "Preprocessing",
     "PreprocessingSettings",
     "Response",
+    "TimeCourseFlow",
     "evaluate_responses",
     "fit_baselines",
     "parse_holdout",

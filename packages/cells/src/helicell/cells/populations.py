@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -352,11 +353,13 @@ def _large_enough(
 
 def group_rows(labels: Sequence[NDArray[np.generic]], rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield the rows that share all labels, in order."""
-    codes = np.stack([np.unique(label, return_inverse=True)[1][rows] for label in labels])
-    _, group = np.unique(codes, axis=1, return_inverse=True)
-    order = np.argsort(group.ravel(), kind="stable")
-    starts = np.flatnonzero(np.diff(group.ravel()[order])) + 1
-    yield from np.split(rows[order], starts)
+    group = np.zeros(len(rows), dtype=np.int64)
+    for label in labels:
+        codes, names = pd.factorize(label[rows], sort=True)
+        # Renumbered after every label, so that numbers stay below the number of rows times names.
+        group = np.unique(group * len(names) + codes, return_inverse=True)[1]
+    order = np.argsort(group, kind="stable")
+    yield from np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)
 
 
 def sort_key(key: PopulationKey) -> tuple[object, ...]:
