@@ -78,10 +78,10 @@ def test_company_does_not_change_sequences(designer: SequenceDesigner, monkeypat
     monkeypatch.setattr(proteinmpnn, "RESIDUES_PER_BATCH", 1)
     for designs in (alone, designer.design(chains, count=2, seed=3)):
         for one, other in zip(together, designs, strict=True):
-            assert [design.sequence for design in one] == [design.sequence for design in other]
+            assert [design.letters for design in one] == [design.letters for design in other]
             assert [d.score for d in one] == pytest.approx([d.score for d in other], abs=1e-4)
-    assert together[0][0].sequence != together[2][0].sequence
-    assert designer.design(chains[:1], count=2, seed=4)[0][0].sequence != together[0][0].sequence
+    assert together[0][0].letters != together[2][0].letters
+    assert designer.design(chains[:1], count=2, seed=4)[0][0].letters != together[0][0].letters
 
 
 @needs_package
@@ -93,9 +93,9 @@ def test_order_temperature_and_recovery(designer: SequenceDesigner) -> None:
     assert [design.score for design in cold] == sorted(design.score for design in cold)
     assert np.mean([design.score for design in cold]) < np.mean([design.score for design in warm])
     for design in cold:
-        assert len(design.sequence) == 40
-        assert set(design.sequence) <= set(LETTERS)
-        assert design.recovery == pytest.approx(design.sequence.count("A") / 40)
+        assert len(design.letters) == 40
+        assert set(design.letters) <= set(LETTERS)
+        assert design.recovery == pytest.approx(design.letters.count("A") / 40)
     assert warm[0].recovery is None
 
 
@@ -104,11 +104,11 @@ def test_scores_of_given_sequences(designer: SequenceDesigner) -> None:
     """A designed sequence scores better than its reverse, and about as it did when it was written."""
     (chain,) = backbones(60)
     best = designer.design([chain], count=1, temperature=0.0)[0][0]
-    own, reverse = (designer.score([chain], [s], count=4)[0] for s in (best.sequence, best.sequence[::-1]))
+    own, reverse = (designer.score([chain], [s], count=4)[0] for s in (best.letters, best.letters[::-1]))
     assert own < reverse
     assert own == pytest.approx(best.score, abs=0.5)
     with pytest.raises(InputError, match="59 letters was given for 60 residues"):
-        designer.score([chain], [best.sequence[1:]])
+        designer.score([chain], [best.letters[1:]])
 
 
 @needs_package

@@ -102,7 +102,7 @@ def design_to_folder(
             native=[native_sequence(chains[i]) for i in some],
         )
         for i, own in zip(some, designs, strict=True):
-            write_backbone(folder.path / names[i], chains[i].coordinates, sequence=own[0].sequence)
+            write_backbone(folder.path / names[i], chains[i].coordinates, sequence=own[0].letters)
             rows += [_row(names[i], rank, design) for rank, design in enumerate(own, start=1)]
             progress(1)
     write_text(folder.path / TABLE, _table(rows))
@@ -129,7 +129,7 @@ def fasta(rows: list[DesignRow]) -> str:
 
 def _row(file: str, rank: int, design: DesignedSequence) -> DesignRow:
     recovery = None if design.recovery is None else round(design.recovery, 4)
-    return DesignRow(file, rank, len(design.sequence), round(design.score, 4), recovery, design.sequence)
+    return DesignRow(file, rank, len(design.letters), round(design.score, 4), recovery, design.letters)
 
 
 def _table(rows: list[DesignRow]) -> str:

@@ -47,15 +47,15 @@ class DesignedSequence:
 
     Attributes
     ----------
-    sequence
-        One-letter codes.
+    letters
+        The sequence in one-letter codes.
     score
         Mean negative log-likelihood a residue; lower is better, natural chains have about 0.9 to 1.0.
     recovery
         Share of residues as in the given sequence of the backbone; None where there was none.
     """
 
-    sequence: str
+    letters: str
     score: float
     recovery: float | None = None
 

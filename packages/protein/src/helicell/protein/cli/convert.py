@@ -43,7 +43,7 @@ def command(
         raise InputError(message)
     converted = convert_checkpoint(checkpoint, out, config=config, licence=licence or LICENCE)
     if as_json:
-        console.print_json({**asdict(converted), "path": str(out), "network": converted.network.to_mapping()})
+        console.print_json({**asdict(converted), "model": str(out), "network": converted.network.to_mapping()})
     elif not quiet:
         typer.echo(f"{out}: {converted.tensors} tensors, {converted.parameters} parameters")
 

@@ -38,8 +38,8 @@ class Converted:
 
     Attributes
     ----------
-    path
-        The model file.
+    model
+        The file of the model.
     tensors, parameters
         How many tensors, and numbers in them.
     configuration
@@ -48,7 +48,7 @@ class Converted:
         The sizes.
     """
 
-    path: Path
+    model: Path
     tensors: int
     parameters: int
     configuration: str
