@@ -21,7 +21,7 @@ from helicell.core.samplers.energies import Target, make_energy
 from helicell.core.samplers.local_search import langevin_search
 from helicell.core.samplers.replay import ReplayBuffer
 from helicell.core.samplers.settings import SamplerSettings
-from helicell.core.samplers.training import Trainer
+from helicell.core.samplers.trainer import Trainer
 
 BATCH, STEPS, HIDDEN = 300, 100, 64
 ROUNDS = 5

@@ -177,7 +177,7 @@ def test_what_is_no_number_is_found_and_counted():
         (lambda: Funnel(1), "dim >= 2"),
         (lambda: CoxProcess(1), "2 or more"),
         (lambda: CoxProcess(2, counts=torch.zeros(3)), "one for each cell"),
-        (lambda: GaussianMixture(torch.zeros(2), scale=1.0), "positive scale"),
+        (lambda: GaussianMixture(torch.zeros(2, 1), scale=0.0), "positive scale"),
         (lambda: CoxProcess(3).sample(2), "no exact samples"),
     ],
 )

@@ -11,7 +11,7 @@ from helicell.core.samplers.policies import BackwardPolicy, ForwardPolicy
 from helicell.core.samplers.process import Brownian, OrnsteinUhlenbeck, VariancePreserving, geometric_grid, uniform_grid
 from helicell.core.samplers.sampler import Sampler
 from helicell.core.samplers.settings import SamplerSettings
-from helicell.core.samplers.training import compute_loss
+from helicell.core.samplers.trainer import compute_loss
 
 DOUBLE = torch.float64
 ENERGY = GaussianMixture(torch.tensor([[1.0, 0.5], [-1.0, 1.0]], dtype=DOUBLE), scale=0.6)

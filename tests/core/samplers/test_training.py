@@ -12,7 +12,8 @@ from helicell.core.samplers.energies import Energy, GaussianMixture
 from helicell.core.samplers.metrics import evaluate
 from helicell.core.samplers.sampler import load_sampler
 from helicell.core.samplers.settings import SamplerSettings, TrainingSettings
-from helicell.core.samplers.training import Trainer, train, train_to_folder
+from helicell.core.samplers.trainer import Trainer
+from helicell.core.samplers.training import train, train_to_folder
 
 ENERGY = GaussianMixture(torch.tensor([[1.5, 0.0], [-1.5, 1.0]]), scale=0.7)
 QUICK = {

@@ -20,8 +20,6 @@ from helicell.core.samplers.sampler import Sampler, Samples
 
 # A mode counts as covered when it holds at least this share of what is its due.
 COVERED_SHARE = 0.2
-# Backward paths are evaluated in batches of this many.
-BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +186,9 @@ def _backward_log_weights(
 ) -> Tensor:
     """Return the log weights of one backward path from every exact sample."""
     parts = []
-    for ends in exact.split(BATCH):
+    for ends in exact.to(sampler.device).split(sampler.comfortable_batch(steps)):
         path = sampler.roll_back(target, steps, ends, generator=generator)
-        parts.append(sampler.probabilities(path).log_ratio + path.log_reward)
+        parts.append((sampler.probabilities(path).log_ratio + path.log_reward).cpu())
     return torch.cat(parts).double()
 
 

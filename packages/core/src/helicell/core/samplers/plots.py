@@ -95,7 +95,7 @@ def training_figure(folders: Sequence[Path]) -> Figure:
             for axes, key in ((bound, "log_z"), (loss, "loss")):
                 kept = [(entry["cpu_seconds"], entry[key]) for entry in entries if entry[key] is not None]
                 if kept:
-                    axes.plot(*zip(*kept, strict=True), label=folder.name)
+                    axes.plot(*zip(*kept, strict=True), label=folder.name, color=SAMPLED if len(folders) == 1 else None)
         bound.set(xlabel="processor seconds", ylabel="mean log weight (bound of log Z)")
         bound.set_yscale("symlog", linthresh=10)
         loss.set(xlabel="processor seconds", ylabel="loss")
@@ -115,8 +115,16 @@ def _contours(axes: Axes, energy: Energy, points: Tensor) -> None:
     with torch.no_grad():
         values = energy.log_reward(torch.cartesian_prod(*spans)).view(CELLS, CELLS)
     values = (values - values.max()).clamp_min(-2 * DEEPEST)
-    levels = np.linspace(-DEEPEST, 0, 9)
-    axes.contour(spans[0].numpy(), spans[1].numpy(), values.T.numpy(), levels=levels, colors=EXACT, linewidths=0.7)
+    levels = np.linspace(-DEEPEST, 0, 4)
+    axes.contour(
+        spans[0].numpy(),
+        spans[1].numpy(),
+        values.T.numpy(),
+        levels=levels,
+        colors=EXACT,
+        linewidths=0.8,
+        linestyles="solid",
+    )
 
 
 def _document(svg: str) -> str:

@@ -23,6 +23,9 @@ from helicell.core.samplers.process import Steps, make_grid, make_process, rando
 from helicell.core.samplers.settings import FLOW_OBJECTIVES, FORWARD_LOOKING, SamplerSettings
 from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 
+# Paths that are made at once outside of training, and numbers in their states.
+MOST_PATHS, MOST_NUMBERS = 1000, 20_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
@@ -96,6 +99,15 @@ class Sampler(nn.Module):
             )
         self.log_z_bias = nn.Parameter(torch.zeros(()))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.log_z_bias.device
+
+    def comfortable_batch(self, steps: Steps) -> int:
+        """Return how many paths to make at once."""
+        return max(1, min(MOST_PATHS, MOST_NUMBERS // ((steps.count + 1) * self.energy.dim)))
+
     def log_z(self, condition: Tensor | None = None) -> Tensor:
         """Return the learned log Z: one number, or one for each condition."""
         if self.log_z_head is None or condition is None:
@@ -113,13 +125,13 @@ class Sampler(nn.Module):
                 if process.random_times
                 else make_grid(self.settings.grid_name, count)
             )
-        return self.process.on(times.to(self.log_z_bias.device))
+        return self.process.on(times.to(self.device))
 
     def steps_of(self, count: int | None) -> Steps:
         """Return the reference process on a grid of so many steps; of as many as trained, if none are given."""
         if count is None:
             return self.steps()
-        return self.process.on(make_grid(self.settings.grid_name, count).to(self.grid))
+        return self.process.on(make_grid(self.settings.grid_name, count).to(self.grid.dtype).to(self.device))
 
     def roll_out(self, target: Target, steps: Steps, count: int, **options: Any) -> Path:
         """Sample paths forwards, with what the objective needs; the options are those of `paths.roll_out`."""
@@ -144,7 +156,7 @@ class Sampler(nn.Module):
         *,
         seed: int = 0,
         first: int = 0,
-        batch: int = 1000,
+        batch: int | None = None,
         condition: Tensor | None = None,
         target: Target | None = None,
         steps: Steps | None = None,
@@ -158,7 +170,7 @@ class Sampler(nn.Module):
         seed, first
             Sample i takes its random numbers from a stream of its own, given by the seed and first + i.
         batch
-            Samples at once; does not change them.
+            Samples at once; does not change them. As many as memory allows well unless given.
         condition
             One a sample, for a conditional energy.
         target
@@ -168,6 +180,7 @@ class Sampler(nn.Module):
         """
         target = target if target is not None else Target(self.energy)
         steps = steps if steps is not None else self.steps()
+        batch = batch if batch is not None else self.comfortable_batch(steps)
         parts = []
         for start in range(0, count, batch):
             size = min(batch, count - start)
@@ -180,12 +193,10 @@ class Sampler(nn.Module):
                 ],
                 dim=1,
             )
-            part = None if condition is None else condition[start : start + size]
-            path = roll_out(
-                self.forward_policy, steps, target, size, noise=noise.to(self.log_z_bias.device), condition=part
-            )
+            part = None if condition is None else condition[start : start + size].to(self.device)
+            path = roll_out(self.forward_policy, steps, target, size, noise=noise.to(self.device), condition=part)
             log_ratio = self.probabilities(path).log_ratio
-            parts.append((path.ends, log_ratio + path.log_reward, path.log_reward))
+            parts.append((path.ends.cpu(), (log_ratio + path.log_reward).cpu(), path.log_reward.cpu()))
         return Samples(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def save(self, path: str | FilePath, card: Mapping[str, Any] | None = None) -> None:

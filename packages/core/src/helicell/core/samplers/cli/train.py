@@ -39,6 +39,7 @@ def command(
     iterations: Annotated[int | None, typer.Option(help="Iterations, each of one batch of paths.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is random.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the same folder.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
     quiet: console.Quiet = False,
     as_json: console.Json = False,
 ) -> None:
@@ -46,6 +47,7 @@ def command(
 
     The folder holds model.safetensors, metrics.json, the log, and plots as SVG.
     """
+    from helicell.core.runs.devices import choose_device
     from helicell.core.samplers.plots import write_plots
     from helicell.core.samplers.sampler import load_sampler
     from helicell.core.samplers.settings import SamplerSettings
@@ -71,7 +73,9 @@ def command(
             place[key] = value
     chosen = SamplerSettings.from_mapping(given, source="options")
     with console.progress_bar("training", chosen.training.iterations, quiet=quiet) as advance:
-        metrics = train_to_folder(chosen, out, resume=resume, report=lambda _, __: advance(1))
+        metrics = train_to_folder(
+            chosen, out, resume=resume, device=choose_device(device), report=lambda _, __: advance(1)
+        )
     write_plots(load_sampler(out), out)
     if as_json:
         console.print_json({"folder": str(out), **metrics.to_mapping()})
