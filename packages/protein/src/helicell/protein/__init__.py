@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from helicell.protein.frames import Frames
     from helicell.protein.generation import Backbone, SamplingOptions, generate
     from helicell.protein.model import BackboneModel, load_model
+    from helicell.protein.published.conversion import convert_checkpoint
 
 # Public names and where they live; imported on first use, because torch is slow to start.
 _PUBLIC = {
@@ -16,11 +17,21 @@ _PUBLIC = {
     "ChainStore": "chains.store",
     "Frames": "frames",
     "SamplingOptions": "generation",
+    "convert_checkpoint": "published.conversion",
     "generate": "generation",
     "load_model": "model",
 }
 
-__all__ = ["Backbone", "BackboneModel", "ChainStore", "Frames", "SamplingOptions", "generate", "load_model"]
+__all__ = [
+    "Backbone",
+    "BackboneModel",
+    "ChainStore",
+    "Frames",
+    "SamplingOptions",
+    "convert_checkpoint",
+    "generate",
+    "load_model",
+]
 
 
 def __getattr__(name: str) -> Any:
