@@ -46,7 +46,7 @@ def test_every_objective_learns_the_reward(objective):
     environment = table("sets of two sizes")
     settings = DiscreteSettings(objective=objective, **TABLE)
     trainer = train(environment, settings, policy=TablePolicy(environment))
-    assert distance(trainer.policy, environment) < 0.05 < 0.3 < distance(TablePolicy(environment), environment)
+    assert distance(trainer.policy, environment) < 0.05 < 0.25 < distance(TablePolicy(environment), environment)
     samples = draw(trainer.policy, 400, seed=1)
     assert samples.log_z_rw == pytest.approx(log_partition(environment), abs=0.05)
     assert samples.log_z < samples.log_z_rw

@@ -25,6 +25,9 @@ class DiscreteSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="of the policy")
     log_z_rate: float = Field(1e-1, gt=0, description="learning rate of log Z, for tb")
     decay_share: float = Field(0.3, ge=0, le=1, description="last share of the iterations, over which the rates fall")
+    first_guess: bool = Field(
+        default=True, description="start log Z and the flows where the first walks say, not at zero"
+    )
     exploration: float = Field(0.0, ge=0, le=1, description="share of actions that are drawn blindly, at the start")
     exploration_share: float = Field(
         0.5, gt=0, description="share of the iterations over which exploration falls to zero"

@@ -100,7 +100,7 @@ class DiscreteTrainer:
             self.memory.refresh()
         walks = self._walks(generator)
         scores = score(self.policy, walks, memory=self.memory)
-        if self.iteration == 0:
+        if self.iteration == 0 and settings.first_guess:
             scores = self._first_guess(walks, scores)
         value = loss(
             settings.objective,
