@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from helicell.cells.populations import Populations, read_populations
     from helicell.cells.preprocessing import Preprocessing, PreprocessingSettings
     from helicell.cells.responses import PopulationKey, Response
+    from helicell.cells.screens import propose_sets
     from helicell.cells.settings import PopulationFlowSettings
     from helicell.cells.splits import parse_holdout, split
     from helicell.cells.timecourse import TimeCourseFlow
@@ -30,6 +31,7 @@ _PUBLIC = {
     "evaluate_responses": "evaluation",
     "fit_baselines": "baselines",
     "parse_holdout": "splits",
+    "propose_sets": "screens",
     "read_populations": "populations",
     "split": "splits",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate_responses",
     "fit_baselines",
     "parse_holdout",
+    "propose_sets",
     "read_populations",
     "split",
 ]
