@@ -170,9 +170,7 @@ class TorchArchive:
         if not count:
             return torch.empty(record.shape, dtype=record.dtype)
         storage = torch.frombuffer(bytearray(data), dtype=record.dtype)
-        return storage.as_strided(record.shape, record.stride, record.offset).clone(
-            memory_format=torch.contiguous_format
-        )
+        return storage.as_strided(record.shape, record.stride, record.offset).contiguous()
 
 
 def _with_records(value: Any, seen: dict[int, Any]) -> Any:
