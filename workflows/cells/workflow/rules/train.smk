@@ -24,4 +24,4 @@ rule train:
         device=config["train"]["device"],
     shell:
         "helicell cells train {input.data:q} {params.columns:q} {params.options:q} --settings {input.settings:q}"
-        " --seed {params.seed} --device {params.device} --out {output.run:q} > {log:q} 2>&1"
+        " --seed {params.seed} --device {params.device} --quiet --out {output.run:q} > {log:q} 2>&1"

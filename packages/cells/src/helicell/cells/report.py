@@ -43,7 +43,7 @@ MODEL = "model"
 #: Populations that are drawn one by one.
 POPULATIONS = 6
 # Cells of each kind that are drawn of a population, and ways of cells.
-CLOUD_CELLS, WAYS, WAY_POINTS = 300, 40, 17
+CLOUD_CELLS, WAYS, WAY_POINTS = 200, 40, 17
 # Bars of more populations than this do not fit a figure: as many are drawn, evenly spread from best to worst.
 MOST_BARS = 40
 # Tiles of distances show the share of the gap from identity to floor that is closed.
@@ -464,7 +464,7 @@ def _populations(evaluation: Evaluation) -> str:
     return (
         "What the model has to beat: no change, the mean shift of the training populations, the shift of the nearest "
         "of them. The own shift looks at the answer, and the floor is what two samples of the treated cells differ by: "
-        f"no prediction can be expected below it. {evaluation.populations} populations."
+        f"on average no prediction is below it. {evaluation.populations} populations."
     )
 
 

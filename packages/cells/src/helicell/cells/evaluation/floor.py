@@ -18,7 +18,7 @@ from torch import Tensor
 from helicell.cells.evaluation.measures import Measure
 
 # Pairs of halves, and of quarters, whose mean is taken where the size has to be corrected.
-DRAWS = 4
+DRAWS = 8
 # Transport distances fall no faster than this, and never rise with the number of cells.
 STEEPEST = -1.0
 # Below this many cells in a half there are no quarters to speak of.
