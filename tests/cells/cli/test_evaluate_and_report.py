@@ -1,4 +1,4 @@
-"""`helicell cells evaluate` and `report`: files in, files out; bad input is one line with code 2, and leaves nothing."""
+"""`helicell cells evaluate` and `report`: files in, files out; bad input is one line and code 2, and leaves nothing."""
 
 from __future__ import annotations
 
