@@ -88,6 +88,7 @@ def test_gradients_against_finite_differences(objective, learned_backward):
     settings = SamplerSettings.from_mapping(
         {
             "objective": objective,
+            "search": {"enabled": objective == "mle"},
             "policy": {"hidden": 6, "langevin": True, "coordinate_units": 2, "learned_backward": learned_backward},
             "process": {"steps": 5, "variance": 2.0},
         }

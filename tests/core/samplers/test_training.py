@@ -162,6 +162,22 @@ def test_rates_and_exploration_fall():
     assert [chosen.exploration_at(i) for i in (0, 25, 50, 80)] == [0.4, 0.2, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"objective": "pis", "search": {"enabled": True}}, "such as tb"),
+        ({"objective": "dds", "policy": {"learned_backward": True}}, "such as tb"),
+        ({"objective": "mle"}, "switch the search on"),
+        ({"search": {"temperatures": [2.0, 1.0]}}, "starts at 1"),
+        ({"search": {"steps": 10, "burn_in": 10}}, "make it shorter"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes, told):
+    """Methods that cannot learn from a buffer, likelihood of nothing, and searches that keep nothing."""
+    with pytest.raises(InputError, match=told):
+        settings(**changes)
+
+
 def test_conditional_training():
     """The digits' posterior: paths of one condition are grouped, log Z depends on it, and the bound rises."""
     chosen = SamplerSettings.from_mapping(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from helicell.core.runs.settings import Settings
 
@@ -128,6 +128,27 @@ class SamplerSettings(Settings):
     search: SearchSettings = SearchSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        learns_from_buffer = self.replay.enabled or self.search.enabled
+        if self.objective in PATHWISE and (learns_from_buffer or self.policy.learned_backward):
+            message = (
+                f"{self.objective} learns through its own paths, not from a buffer, a search or backward kernels; "
+                "leave them out, or choose another objective, such as tb"
+            )
+            raise ValueError(message)
+        if self.objective == "mle" and not self.search.enabled:
+            message = "mle learns from what a search finds; switch the search on, or choose another objective"
+            raise ValueError(message)
+        temperatures = self.search.temperatures
+        if temperatures[0] != 1 or list(temperatures) != sorted(temperatures):
+            message = f"search.temperatures are {list(temperatures)}, expected a rising sequence that starts at 1"
+            raise ValueError(message)
+        if self.search.burn_in >= self.search.steps:
+            message = "search.burn_in leaves no step of search.steps; make it shorter"
+            raise ValueError(message)
+        return self
 
     @property
     def process_name(self) -> str:

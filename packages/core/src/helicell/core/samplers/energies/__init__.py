@@ -16,7 +16,7 @@ import math
 
 from helicell.core.errors import InputError, unknown_option
 from helicell.core.samplers.energies.cox import CoxProcess
-from helicell.core.samplers.energies.energy import Energy, Evaluation, Target
+from helicell.core.samplers.energies.energy import Energy, EnergyValues, Target
 from helicell.core.samplers.energies.funnel import Funnel
 from helicell.core.samplers.energies.many_well import ManyWell
 from helicell.core.samplers.energies.mixtures import GaussianMixture, grid_mixture
@@ -28,7 +28,7 @@ __all__ = [
     "CoxProcess",
     "DigitPosterior",
     "Energy",
-    "Evaluation",
+    "EnergyValues",
     "Funnel",
     "GaussianMixture",
     "ManyWell",

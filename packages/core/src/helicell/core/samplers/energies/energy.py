@@ -79,7 +79,7 @@ class Energy:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class EnergyValues:
     """The log reward of points, and its gradient if it was asked for.
 
     Attributes
@@ -120,7 +120,7 @@ class Target:
 
     def evaluate(
         self, x: Float[Tensor, "batch dim"], condition: Tensor | None = None, *, gradient: bool = False
-    ) -> Evaluation:
+    ) -> EnergyValues:
         """Evaluate points, without a graph.
 
         Raises
@@ -145,4 +145,4 @@ class Target:
         if not bool(finite.all()):
             self.rejected += int((~finite).sum())
             value = value.masked_fill(~finite, -torch.inf)
-        return Evaluation(value, slope, finite)
+        return EnergyValues(value, slope, finite)
