@@ -40,7 +40,7 @@ class ResidueFeatures(nn.Module):
     ) -> Float[Tensor, "batch residues width"]:
         """Return the features; `times` are those of translations and of rotations."""
         translations, rotations = times.unbind(dim=1)
-        both = torch.cat([time_waves(t, self.time_width) for t in (rotations, translations)], dim=-1)
+        both = torch.cat([time_waves(t, self.time_width) for t in (rotations, translations)], dim=-1).to(times.dtype)
         parts = (position_waves(index, self.position_width).to(times.dtype), movable[..., None])
         return self.linear(torch.cat((*parts, both[:, None].expand(-1, index.shape[1], -1)), dim=-1))
 
@@ -147,10 +147,14 @@ def position_waves(position: Tensor, width: int) -> Tensor:
 
 
 def time_waves(t: Tensor, width: int) -> Tensor:
-    """Return sines and cosines of times in [0, 1], [..., width]."""
+    """Return sines and cosines of times in [0, 1], [..., width].
+
+    In single precision whatever that of the times: angles go up to 2056 radian, and their rounding is part of what the
+    published weights were trained with.
+    """
     half = width // 2
     steps = torch.arange(half, dtype=torch.float32, device=t.device)
-    angle = (t * POSITIONS)[..., None] * torch.exp(steps * (-math.log(POSITIONS) / (half - 1)))
+    angle = (t.float() * POSITIONS)[..., None] * torch.exp(steps * (-math.log(POSITIONS) / (half - 1)))
     return torch.cat((angle.sin(), angle.cos()), dim=-1)
 
 
