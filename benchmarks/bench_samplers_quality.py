@@ -49,11 +49,12 @@ TASKS: dict[str, dict[str, Any]] = {
         "replay": {"rank_weight": None},
         "training": {"iterations": 1000, "learning_rate": 3e-3},
     },
-    "funnel, VarGrad, exploration": {
+    "funnel, VarGrad, exploration, Langevin": {
         "energy": "funnel",
         "objective": "vargrad",
+        "policy": {"langevin": True},
         "process": {"steps": 50},
-        "training": {"iterations": 1000, "exploration": 0.5, "learning_rate": 2e-3},
+        "training": {"iterations": 800, "exploration": 0.3, "learning_rate": 3e-3},
     },
     "many wells 128, VarGrad, Langevin, replica search": {
         "energy": "many-well",
@@ -63,7 +64,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "process": {"steps": 50},
         "search": {**REPLICAS, "likelihood_share": 0.5},
         "replay": {"rank_weight": None},
-        "training": {"iterations": 600, "learning_rate": 3e-3},
+        "training": {"iterations": 400, "learning_rate": 3e-3},
     },
 }
 # Which seeds a task is run with, where not with all.

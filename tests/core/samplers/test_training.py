@@ -187,7 +187,8 @@ def test_conditional_training():
             "policy": {"hidden": 32, "langevin": True},
             "process": {"steps": 10},
             "training": {"iterations": 120, "batch": 100, "learning_rate": 3e-3, "warm_up": 5},
-            "replay": {"enabled": True},
+            "search": {"enabled": True, "every": 10, "steps": 6, "burn_in": 3, "chains": 20, "persistent": True}
+            | {"temperatures": [1.0, 2.0]},
         }
     )
     before = evaluate(Trainer(training.make_energy("digits"), chosen).sampler, samples=500)
@@ -195,7 +196,11 @@ def test_conditional_training():
     after = evaluate(trainer.average, samples=500)
     assert after.log_z > before.log_z + 2
     assert (after.log_z_error, after.eubo, after.w2) == (None, None, None)
-    assert trainer.visited.points.shape[1] == 74
+    # Points are kept with their images, and a replica keeps its image while it moves among temperatures.
+    assert trainer.visited.points.shape[1] == trainer.found.points.shape[1] == 74
+    points, log_reward = trainer.found.draw(30, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(trainer.sampler.energy.log_reward(points[:, :10], points[:, 10:]), log_reward)
+    assert torch.equal(trainer.chains[0, :, 10:], trainer.chains[1, :, 10:])
     balance = Trainer(trainer.sampler.energy, SamplerSettings.from_mapping({**chosen.to_mapping(), "objective": "tb"}))
     condition = trainer.sampler.energy.draw_conditions(4, torch.Generator().manual_seed(0))
     assert balance.sampler.log_z(condition).shape == (4,)
