@@ -110,6 +110,7 @@ class PopulationBatches:
                 raise InputError(message)
         self.drawn = 0
         self._decks: dict[int, Deck] = {}
+        self._order: tuple[int, list[int]] = -1, []
 
     def __iter__(self) -> Iterator[PopulationBatch]:
         while True:
@@ -146,8 +147,10 @@ class PopulationBatches:
     def _population(self, place: int) -> tuple[int, int]:
         """Return which population has a place of the stream, and how often it had one before."""
         round_, position = divmod(place, len(self.responses))
-        generator = sample_generator(self.seed, round_, stream="order")
-        return int(torch.randperm(len(self.responses), generator=generator)[position]), round_
+        if self._order[0] != round_:
+            generator = sample_generator(self.seed, round_, stream="order")
+            self._order = round_, torch.randperm(len(self.responses), generator=generator).tolist()
+        return self._order[1][position], round_
 
     def _hand(self, population: int, round_: int) -> Deck:
         """Return the pairs that a population gives to a batch."""

@@ -107,14 +107,14 @@ class _Product(torch.autograd.Function):
 
 def _compressed(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
     order = torch.argsort(rows, stable=True)
-    starts = torch.zeros(size + 1, dtype=torch.long)
+    starts = torch.zeros(size + 1, dtype=torch.int32)
     starts[1:] = torch.bincount(rows, minlength=size).cumsum(0)
-    return _sparse(starts, columns[order], values[order].float(), size)
+    return _sparse(starts, columns[order].int(), values[order].float(), size)
 
 
 def _joined(matrices: Sequence[Tensor], stride: int) -> Tensor:
     """Return the block diagonal of matrices, each padded with empty rows to `stride`."""
-    starts, columns, before = [torch.zeros(1, dtype=torch.long)], [], 0
+    starts, columns, before = [torch.zeros(1, dtype=torch.int32)], [], 0
     for number, matrix in enumerate(matrices):
         own = matrix.crow_indices()[1:] + before
         before += matrix.values().shape[0]
