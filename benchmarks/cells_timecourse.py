@@ -8,7 +8,8 @@ one patient's   In each of five folds every patient misses another visit, so tha
 everybody's     In each of five folds all patients miss the same visit, so that nobody was seen about that time.
 
 Every (patient, inner visit) is held out once in each way and seed. Distances are between 500 predicted cells and 500
-cells of the visit: exact W2, and the published MMD of six kernels.
+cells of the visit: exact W2, and the published MMD of six kernels. The settings are the defaults of the library. Their
+number of steps, and that the network is not told the patient, were chosen on three of the first way's folds.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def rows() -> list[Row]:
             for name in (LINEAR, NEAREST):
                 gain = scores[FLOW][:, number] - scores[name][:, number]
                 low, high = interval(gain)
-                label = f"time course, {way} visit held out: {statistic}, {FLOW} minus {name}, 90 % within"
-                table += [Row(f"{label} (low)", low), Row(f"{label} (high)", high)]
+                label = f"time course, {way} visit held out: {statistic}, {FLOW} minus {name}"
+                table += [Row(f"{label}, 5 %", low), Row(f"{label}, 95 %", high)]
     table.append(Row("time course: processor time of this part", time.process_time() - began, "s"))
     return table
 
