@@ -91,11 +91,15 @@ def train_to_folder(
     from helicell.core.training.fit import fit
 
     train, held_out = read_split(settings, data)
-    folder = RunFolder.create(out, settings, resume=resume)
     preprocessing = Preprocessing.fit(settings.preprocessing, train)
+    if held_out is not None:
+        for cells in held_out.chunks(held_out.used_rows()):
+            preprocessing.transform(cells)  # which finds what is no measurement before anything is trained
     model, batches = PopulationFlow.prepare(
         train, settings.model, preprocessing=preprocessing, embeddings=embeddings, seed=settings.seed
     )
+    # Claimed last, so that data which does not fit leaves no folder behind.
+    folder = RunFolder.create(out, settings, resume=resume)
     objective = PopulationObjective(model.network).train().requires_grad_()
     module = FlowTraining(objective, settings.model.optimiser, seed=settings.seed)
     fit(module, batches, folder=folder.path, resume=resume, progress=progress, **options)

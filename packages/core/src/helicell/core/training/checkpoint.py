@@ -144,11 +144,12 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 def _check_kind(path: Path) -> None:
     try:
         with path.open("rb") as handle:
-            start = handle.read(4)
+            start = handle.read(LENGTH_BYTES + 1)
     except OSError as error:
         message = f"the checkpoint {path} cannot be read: {error.strerror}"
         raise InputError(message) from error
-    if start.startswith(PICKLES):
+    # The length of a header may begin like a pickle; what follows it is the header, a JSON object, all the same.
+    if start.startswith(PICKLES) and start[LENGTH_BYTES:] != b"{":
         message = f"{path} is a pickle, which could run any program when loaded; give a .safetensors checkpoint"
         raise InputError(message)
 
