@@ -16,8 +16,17 @@ from jaxtyping import install_import_hook
 # Where tensors have shapes; checked at every call, see typechecking.py. Set before these modules are imported.
 CHECKED = (
     "helicell.cells.baselines",
+    "helicell.cells.batches",
+    "helicell.cells.conditions",
+    "helicell.cells.encoders",
     "helicell.cells.evaluation",
+    "helicell.cells.fields",
+    "helicell.cells.graphs",
+    "helicell.cells.neighbourhoods",
+    "helicell.cells.network",
+    "helicell.cells.references",
     "helicell.cells.responses",
+    "helicell.cells.shifts",
     "helicell.cells.simulate.mixtures",
     "helicell.cells.timecourse.bridges",
     "helicell.cells.timecourse.clock",
