@@ -5,10 +5,13 @@ targets like many independent wells ask for. Here coordinate i gets the outputs
 
     sum_m c_{m,i}(t) sigmoid(w_{m,i}(t) x_i + b_{m,i}(t)),
 
-all zero before training, for a cost that is linear in the dimensions.
+all zero before training, for a cost that is linear in the dimensions. Along paths without a graph the backward pass is
+written by hand, in blocks that fit into the cache: the sigmoids are computed again, which is cheaper than to keep them.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,6 +21,8 @@ from helicell.core.samplers.networks import TimeFeatures
 
 # The sigmoids of a coordinate start at this many times its scale apart.
 FIRST_SPREAD = 1.5
+# Numbers that a pass along paths takes at once.
+BLOCK_NUMBERS = 60_000
 
 
 class CoordinateUnits(nn.Module):
@@ -60,6 +65,8 @@ class CoordinateUnits(nn.Module):
     ) -> list[Float[Tensor, "*batch dim"]]:
         """Return the outputs: at one time with its table, or along paths [steps, batch, dim] with all of them."""
         along = tables.ndim > 3
+        if along and not x.requires_grad:
+            return list(_AlongPath.apply(x, tables))
         found: list[Tensor] = []
         for unit in range(self.shape[1]):
             factor, offset, *coefficients = (
@@ -72,3 +79,43 @@ class CoordinateUnits(nn.Module):
             else:
                 found = [one * inner for one in coefficients]
         return found
+
+
+class _AlongPath(torch.autograd.Function):
+    """The outputs at all states of paths, differentiable in the tables only."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, tables: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(x, tables)
+        outputs = tuple(torch.zeros_like(x) for _ in range(tables.shape[1] - 2))
+        for block in _blocks(x):
+            for unit in range(tables.shape[2]):
+                factor, offset, *coefficients = tables[block, :, unit, None].unbind(1)
+                inner = torch.addcmul(offset, factor, x[block]).sigmoid_()
+                for output, coefficient in zip(outputs, coefficients, strict=True):
+                    output[block].addcmul_(coefficient, inner)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[None, Tensor]:
+        x, tables = ctx.saved_tensors
+        gradient = torch.empty_like(tables)
+        for block in _blocks(x):
+            states, flows = x[block], [one[block] for one in upstream]
+            for unit in range(tables.shape[2]):
+                factor, offset, *coefficients = tables[block, :, unit, None].unbind(1)
+                inner = torch.addcmul(offset, factor, states).sigmoid_()
+                into = flows[0] * coefficients[0]
+                for part, (flow, coefficient) in enumerate(zip(flows, coefficients, strict=True)):
+                    gradient[block, 2 + part, unit] = (flow * inner).sum(dim=1)
+                    if part:
+                        into.addcmul_(flow, coefficient)
+                into = torch.ops.aten.sigmoid_backward(into, inner)
+                gradient[block, 1, unit] = into.sum(dim=1)
+                gradient[block, 0, unit] = (into * states).sum(dim=1)
+        return None, gradient
+
+
+def _blocks(x: Tensor) -> list[slice]:
+    size = max(BLOCK_NUMBERS // x[0].numel(), 1)
+    return [slice(start, min(start + size, len(x))) for start in range(0, len(x), size)]
