@@ -75,22 +75,37 @@ def main() -> None:
     """Train everything that has not been trained yet, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="run only tasks whose name begins so, and write no table")
-    only = parser.parse_args().only
+    parser.add_argument("--finished", action="store_true", help="train nothing; the table names the runs it lacks")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[Row] = []
+    missing: list[str] = []
     for name in TASKS:
-        if name.startswith(only):
-            for seed in FEWER.get(name, SEEDS):
+        for seed in FEWER.get(name, SEEDS) if name.startswith(options.only) else ():
+            if options.finished and not (run_folder(settings_of(name, seed)) / METRICS_NAME).exists():
+                missing.append(f"{name}, seed {seed}")
+            else:
                 rows += measured(name, seed)
-    if not only:
-        settings = {"tasks": TASKS, "samples": SAMPLES, "clock": "processor seconds of the training, one thread"}
+    if not options.only:
+        clock = "processor seconds of the training, one thread"
+        settings = {"tasks": TASKS, "samples": SAMPLES, "clock": clock, "not trained yet": missing}
         write_results("samplers_quality", rows, settings)
+
+
+def settings_of(name: str, seed: int) -> SamplerSettings:
+    """Return the settings of a training."""
+    return SamplerSettings.from_mapping({**TASKS[name], "seed": seed})
+
+
+def run_folder(settings: SamplerSettings) -> Path:
+    """Return the folder of a training."""
+    return RUNS / f"{settings.energy}-{settings.dim or 0}-{settings.seed}"
 
 
 def measured(name: str, seed: int) -> list[Row]:
     """Return the rows of one training, which is done or continued if need be."""
-    settings = SamplerSettings.from_mapping({**TASKS[name], "seed": seed})
-    folder = RUNS / f"{settings.energy}-{settings.dim or 0}-{seed}"
+    settings = settings_of(name, seed)
+    folder = run_folder(settings)
     if not (folder / METRICS_NAME).exists():
         train_to_folder(settings, folder, resume=folder.exists())
     run = json.loads((folder / METRICS_NAME).read_text(encoding="utf-8"))
