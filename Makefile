@@ -47,8 +47,9 @@ demo: $(STAMP) ## Both workflows from end to end: protein backbones, and respons
 	echo "Report on cells:    $(abspath $(DEMO))/cells/results/report.html"
 
 .PHONY: picture
-picture: demo ## Make the picture of the README from the report of the demo; needs Chromium.
+picture: demo ## Make the pictures of the documentation from the reports of the demo; needs Chromium.
 	@$(BIN)/python docs/pictures.py $(DEMO)/results/report.html docs/images/protein-report.png
+	$(BIN)/python docs/pictures.py $(DEMO)/cells/results/report.html docs/images/cells-report.png
 
 .PHONY: train-protein
 train-protein: $(STAMP) ## Train the embedded model again: STORE= of `helicell protein import`, RUN= folder to make or resume.

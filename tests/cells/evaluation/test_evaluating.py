@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from helicell.cells import PopulationFlow
 from helicell.cells.baselines import GlobalShift, Identity, OwnShift
 from helicell.cells.evaluation import Evaluation, evaluate_responses
 from helicell.cells.evaluation.measures import MEASURES
 from helicell.cells.responses import PopulationKey, Response
+from helicell.core.citations import citation_keys
 from helicell.core.errors import InputError
 
 QUICK = ["w2", "mmd", "mean_error", "pearson_delta"]
@@ -224,3 +226,9 @@ def test_bad_input_is_named(evaluation, tmp_path):
             file.with_suffix(".csv").write_text("donor,predictor\nA,model\n")
         with pytest.raises(InputError, match="helicell cells evaluate"):
             Evaluation.read(file)
+
+
+def test_papers_are_named():
+    """The model names meta flow matching, the evaluation what its measures and intervals are from."""
+    assert "atanackovic2024meta" in set(citation_keys(PopulationFlow))
+    assert {"bunne2023learning", "flamary2021pot", "owen2007pigeonhole"} <= set(citation_keys(evaluate_responses))

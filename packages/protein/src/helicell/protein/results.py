@@ -33,7 +33,7 @@ class Results:
 
     Parameters
     ----------
-    evaluation : Evaluation
+    evaluation : helicell.protein.evaluation.evaluating.Evaluation
         A row a sample, and the means beside those of natural chains.
     paths : sequence of Path
         The structure file of each row.
