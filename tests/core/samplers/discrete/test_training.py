@@ -79,7 +79,8 @@ def test_stretches_without_an_end_reward_teach_the_marginals(objective):
         raise AssertionError("the reward was asked for")
 
     environment.log_reward = no_reward
-    settings = DiscreteSettings(**{**QUICK, "iterations": 300}, objective=objective, window=0.5, backward="uniform")
+    options = {**QUICK, "iterations": 300, "backward": "uniform", "window": 0.5, "refit": 10}
+    settings = DiscreteSettings(**options, objective=objective)
     trainer = train(environment, settings)
     del environment.log_reward
     samples = draw(trainer.policy, 1000, seed=2)
@@ -111,7 +112,7 @@ def test_options_learn_too(options):
     "options",
     [
         {"objective": "tb", "replay_share": 0.5, "exploration": 0.2},
-        {"objective": "fl-subtb", "window": 0.5},
+        {"objective": "fl-subtb", "window": 0.5, "refit": 2},
         {"objective": "db", "lag": 3},
     ],
     ids=str,

@@ -10,7 +10,7 @@ from discrete_graphs import GRAPHS, crossing, random_policy, seeded, table
 from helicell.core.errors import InputError
 from helicell.core.samplers.discrete import AdditiveSets, HyperGrid, NetworkPolicy, TablePolicy
 from helicell.core.samplers.discrete.exact import ExactFlow, exact_flow, terminal_distribution, uniform
-from helicell.core.samplers.discrete.policies import NEVER, chooser
+from helicell.core.samplers.discrete.policies import NEVER, Memory, chooser
 from helicell.core.samplers.discrete.walks import FORBIDDEN, walk, walk_back
 
 COUNT = 4000
@@ -58,6 +58,24 @@ def test_walks_end_where_dynamic_programming_says(name):
     policy = random_table_policy(environment)
     walks = walk(environment, chooser(policy), COUNT, generator=seeded(3))
     assert p_value(walks.ends, terminal_distribution(environment, policy.forward_table.detach())) > 1e-3
+
+
+@pytest.mark.parametrize("exploration", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("name", ["crossing", "grid", "sets of two sizes"])
+def test_compiled_walks_are_the_same_in_distribution(name, exploration):
+    """Legal steps, the ends of the mixture of policy and blind choices, and walks that stay in their ends."""
+    environment = table(name)
+    policy = random_table_policy(environment)
+    blind = uniform(environment.allowed_table).exp()
+    mixed = (1 - exploration) * policy.forward_table.detach().exp() + exploration * blind
+    walks = Memory(policy).walk(COUNT, generator=seeded(11), exploration=exploration)
+    assert p_value(walks.ends, terminal_distribution(environment, mixed.log())) > 1e-3
+    taken = walks.taken
+    assert torch.equal(environment.step(walks.states[:-1][taken], walks.actions[taken]), walks.states[1:][taken])
+    undone = environment.undo(walks.states[1:][taken], walks.backward_actions[taken])
+    assert torch.equal(undone, walks.states[:-1][taken])
+    assert torch.equal(walks.states[1:][~taken], walks.states[:-1][~taken])
+    assert environment.terminal(walks.ends).all()
 
 
 @pytest.mark.parametrize("exploration", [0.25, 1.0])

@@ -1,8 +1,9 @@
-"""A first guess of the log flow, which spares the network the way from zero to the size of log Z.
+"""A guess of the log flow, which spares the network the way from zero to the size of log Z.
 
 Along a step the log flow changes by the log-probabilities and the potentials, so the detailed balance loss is a
 quadratic function of the weights of a linear flow head. Its minimum on the first walks, with a little ridge, is where
-the head starts: what the first guess of log Z is to trajectory balance.
+the head starts: what the first guess of log Z is to trajectory balance. Solved again every so often, it keeps the level
+of the flows right over long walks, along which gradients carry it step by step only.
 """
 
 from __future__ import annotations

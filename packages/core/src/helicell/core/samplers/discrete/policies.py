@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from helicell.core.errors import InputError
 from helicell.core.samplers.discrete.environment import Environment, States
 from helicell.core.samplers.discrete.exact import ExactFlow
+from helicell.core.samplers.discrete.table_walks import walk_table
 from helicell.core.samplers.discrete.tabular import TabularEnvironment
-from helicell.core.samplers.discrete.walks import Chooser, Walks
+from helicell.core.samplers.discrete.walks import Chooser, Walks, walk
 
 # Stands for the logarithm of zero of a forbidden action; minus infinity would turn rows without an action into NaN.
 NEVER = -1e9
@@ -277,6 +278,12 @@ class Memory:
 
     def __call__(self, states: Tensor) -> Tensor:
         return self.log_forward.index_select(0, states)
+
+    def walk(self, count: int, *, generator: torch.Generator, exploration: float = 0.0) -> Walks:
+        """Walk by what is remembered; the parameters are those of `walks.walk`."""
+        if self.environment.device.type == "cpu":
+            return walk_table(self.environment, self.log_forward, count, generator=generator, exploration=exploration)
+        return walk(self.environment, self, count, generator=generator, exploration=exploration)
 
 
 def score(policy: Policy, walks: Walks, *, memory: Memory | None = None) -> WalkScores:

@@ -28,6 +28,11 @@ class DiscreteSettings(Settings):
     first_guess: bool = Field(
         default=True, description="start log Z and the flows where the first walks say, not at zero"
     )
+    refit: int = Field(
+        0,
+        ge=0,
+        description="iterations between two solutions for the flow head on its batch; 0 for the first guess only",
+    )
     exploration: float = Field(0.0, ge=0, le=1, description="share of actions that are drawn blindly, at the start")
     exploration_share: float = Field(
         0.5, gt=0, description="share of the iterations over which exploration falls to zero"

@@ -102,6 +102,8 @@ class DiscreteTrainer:
         scores = score(self.policy, walks, memory=self.memory)
         if self.iteration == 0 and settings.first_guess:
             scores = self._first_guess(walks, scores)
+        elif settings.refit and self.iteration % settings.refit == 0:
+            scores = self._refit(walks, scores)
         value = loss(
             settings.objective,
             self.environment,
@@ -145,13 +147,12 @@ class DiscreteTrainer:
         settings = self.settings
         back = round(settings.replay_share * settings.batch) if self.replay is not None and len(self.replay) else 0
         ahead = max(settings.batch - back, 1)
-        walks = walk(
-            self.environment,
-            self.memory or chooser(self.policy),
-            ahead,
-            generator=generator,
-            exploration=settings.exploration_at(self.iteration),
-        )
+        exploration = settings.exploration_at(self.iteration)
+        if self.memory is not None:
+            walks = self.memory.walk(ahead, generator=generator, exploration=exploration)
+        else:
+            asked = chooser(self.policy)
+            walks = walk(self.environment, asked, ahead, generator=generator, exploration=exploration)
         self.walked += ahead
         if settings.window is not None:
             steps = max(round(settings.window * self.environment.longest), 1)
@@ -175,10 +176,16 @@ class DiscreteTrainer:
         if settings.objective == "tb":
             reward = checked_log_reward(self.environment, walks.ends, floor=settings.reward_floor)
             self.log_z.data.copy_((reward.to(scores.log_flow.dtype) + scores.log_ratio.detach()).mean())
-        elif settings.objective in WITH_FLOWS and isinstance(self.policy, NetworkPolicy):
-            fit_flow_head(self.policy, walks, scores, objective=settings.objective, floor=settings.reward_floor)
-            return score(self.policy, walks, memory=self.memory)
-        return scores
+            return scores
+        return self._refit(walks, scores)
+
+    def _refit(self, walks: Walks, scores: WalkScores) -> WalkScores:
+        """Solve for the flow head, if there is one, and return what the policy then says of the walks."""
+        settings = self.settings
+        if settings.objective not in WITH_FLOWS or not isinstance(self.policy, NetworkPolicy):
+            return scores
+        fit_flow_head(self.policy, walks, scores, objective=settings.objective, floor=settings.reward_floor)
+        return score(self.policy, walks, memory=self.memory)
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors of the training by name."""

@@ -168,7 +168,8 @@ def walk(
     states, going = start, ~environment.terminal(start)
     while True:
         if not bool(going.all()):
-            active, states = active[going], states[going]
+            rows = going.nonzero()[:, 0]
+            active, states = active.index_select(0, rows), states.index_select(0, rows)
         if not len(active):
             break
         _check_length(environment, record.steps)
