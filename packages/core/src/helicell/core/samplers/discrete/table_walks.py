@@ -41,9 +41,17 @@ def walk_table(
     actions = torch.zeros(longest, count, dtype=torch.long)
     undoing = torch.zeros_like(actions)
     lengths = torch.zeros(count, dtype=torch.long)
-    tables = (environment.children, environment.backward_table, log_forward.float(), noise)
-    results = (states, actions, undoing, lengths)
-    _walk(*(part.numpy() for part in (*tables, *results)), explored)
+    _walk(
+        environment.children.numpy(),
+        environment.backward_table.numpy(),
+        log_forward.float().numpy(),
+        noise.numpy(),
+        states.numpy(),
+        actions.numpy(),
+        undoing.numpy(),
+        lengths.numpy(),
+        explored,
+    )
     steps = int(lengths.max()) if count else 0
     return Walks(states[: steps + 1], actions[:steps], undoing[:steps], lengths)
 
