@@ -233,15 +233,15 @@ class PopulationFlow:
         references, conditions = self._prepared(control, population, key, embeddings, seed)
         field = self._field(references, conditions, guidance=guidance)
         shift = self._shift(references, conditions, guidance=guidance)
+        if self.network.keeps_means:
+            # The flow was trained to leave the mean of every population where it is; what is left of that is taken off.
+            shift = shift - (self._follow(field, references.cells[0], steps) - references.cells[0]).mean(dim=0)
         ends = []
         for number, chunk in enumerate(control.float().split(CHUNK)):
             x = chunk.to(self.device)
-            if noise:
-                ends.append(self._wander(field, x, steps, noise, seed, number).cpu())
-            else:
-                times = 1 if self.settings.method == "dopri5" else steps or self.settings.steps
-                ends.append(integrate(field.velocity, x, times, method=self.settings.method).x.cpu())  # type: ignore[union-attr]
-        return torch.cat(ends) + shift.cpu()
+            end = self._wander(field, x, steps, noise, seed, number) if noise else self._follow(field, x, steps)
+            ends.append((end + shift).cpu())
+        return torch.cat(ends)
 
     @torch.no_grad()
     def trajectory(
@@ -409,6 +409,11 @@ class PopulationFlow:
         if guidance == 1:
             return shift
         return torch.lerp(self.network.shifts(references, conditions, average=True), shift, guidance)
+
+    def _follow(self, field: _Followed, x: Tensor, steps: int | None) -> Tensor:
+        method = self.settings.method
+        times = 1 if method == "dopri5" else steps or self.settings.steps
+        return integrate(field.velocity, x, times, method=method).x  # type: ignore[return-value]
 
     def _wander(self, field: _Followed, x: Tensor, steps: int | None, noise: float, seed: int, number: int) -> Tensor:
         if not self.network.noisy:

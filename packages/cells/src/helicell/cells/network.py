@@ -83,6 +83,11 @@ class PopulationNetwork(nn.Module):
                 features, 1, channels=channels, settings=settings.field, spread=1.0, generator=generator
             )
 
+    @property
+    def keeps_means(self) -> bool:
+        """Whether the field, besides the regressed shift, leaves the mean of a population where it is."""
+        return self.shift is not None and self.growth is None and self.settings.encoder.kind not in BLIND
+
     def reference(self, control: Tensor, *, seed: int, number: int = 0, index: int = -1) -> Reference:
         """Return a control population as the encoder sees it.
 
