@@ -161,7 +161,7 @@ class Conditions:
                 rows[i, slot] = self._treatment(name, dose)
                 given[i, slot] = True
             if key.cell_type in self.cell_types:
-                types[i, self.cell_types.index(key.cell_type)] = 1  # type: ignore[arg-type]
+                types[i, self.cell_types.index(key.cell_type)] = 1
             elif self.cell_types and key.cell_type is not None:
                 logger.warning("the cell type %r was not trained on; it is left open", key.cell_type)
         return ConditionBatch(rows, given, types)

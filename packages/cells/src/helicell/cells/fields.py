@@ -121,7 +121,7 @@ class ConditionedField(nn.Module):
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         h = nn.functional.hardswish(self._enter(self._inputs(x, t, context), context, dtype))
         for number, layer in enumerate(self.hidden, start=1):
-            h = _Residual.apply(h, layer.weight.to(dtype), (layer.bias + context.biases[:, number]).to(dtype))
+            h = _Residual.apply(h, layer.weight.to(dtype), (context.biases[:, number] + layer.bias).to(dtype))  # type: ignore[operator]
         last = (self.leave.weight * context.scales[:, 1, None]).mT
         return (torch.bmm(self.dropout(h), last.to(dtype)) + (self.leave.bias + context.drift)[:, None]) * self.spread
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from helicell.cells.conditions import ConditionBatch, ConditionEncoder, Conditions
 from helicell.cells.encoders import BLIND, NEEDS_GRAPH, build_encoder
+from helicell.cells.encoders.moments import MomentsEncoder
 from helicell.cells.fields import ConditionedField, Context
 from helicell.cells.references import Moments, Reference, ReferenceBatch, make_reference
 from helicell.cells.responses import Response
@@ -153,7 +154,7 @@ class PopulationNetwork(nn.Module):
             What is left for the field: the responses without the shifts that are fitted.
         """
         moments = torch.stack([reference.moments for reference in references])
-        if hasattr(self.encoder, "fit_scale"):
+        if isinstance(self.encoder, MomentsEncoder):
             self.encoder.fit_scale(moments)
         shifts = mean_shifts(responses)
         if self.shift is None:

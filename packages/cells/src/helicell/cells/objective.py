@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -74,14 +76,16 @@ class PopulationObjective(nn.Module):
         spread = self.network.field.spread
         velocity, noise = [], []
         for one in samples:
-            predicted = self.network.field(one.x_t.view_as(batch.x_0), t.view(shape), context).float().flatten(0, 1)
-            velocity.append(nn.functional.mse_loss(predicted[:, :features] / spread, one.dx_t / spread))
+            x_t, dx_t, z = (cast(Tensor, part) for part in (one.x_t, one.dx_t, one.z))
+            predicted = self.network.field(x_t.view_as(batch.x_0), t.view(shape), context).float().flatten(0, 1)
+            velocity.append(nn.functional.mse_loss(predicted[:, :features] / spread, dx_t / spread))
             if self.path.noisy:
-                noise.append(nn.functional.mse_loss(predicted[:, features:] / spread, one.z))
+                noise.append(nn.functional.mse_loss(predicted[:, features:] / spread, z))
         losses = {"velocity": torch.stack(velocity).mean()}
         return losses | ({"noise": torch.stack(noise).mean()} if noise else {})
 
     def _growth(self, batch: PopulationBatch) -> Tensor:
         """Return a loss whose minimum is the mean mass: mass - target log mass, as for counts."""
-        masses = self.network.masses(batch.sources, batch.references, batch.conditions)  # type: ignore[arg-type]
-        return (masses - batch.masses * masses.log()).mean()
+        sources, target = cast(Tensor, batch.sources), cast(Tensor, batch.masses)
+        masses = self.network.masses(sources, batch.references, batch.conditions)
+        return (masses - target * masses.log()).mean()
