@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure anew")
     parser.add_argument("--seconds", type=float, default=100.0, help="processor seconds of each letters model")
     options = parser.parse_args()
-    began = time.perf_counter()
+    began, commit = time.perf_counter(), describe_commit()
     rows = {part: [] for part in PARTS}
     kept, told = _earlier()
     rows |= {part: kept[part] for part in PARTS if part not in options.only}
@@ -46,7 +46,7 @@ def main() -> None:
         pending = _submit(pool, options.only, options.seconds)
         for part, (futures, gather) in pending.items():
             rows[part] = gather([future.result() for future in futures])
-    told |= {part: describe_commit() for part in options.only}
+    told |= dict.fromkeys(options.only, commit)
     minutes = Row.at_most("all of it: minutes", (time.perf_counter() - began) / 60, 15)
     everything = [row for part in PARTS for row in rows[part]]
     if set(options.only) == set(PARTS):
