@@ -28,9 +28,9 @@ def command(
     reference: Annotated[Path, typer.Option("--reference", "-r", help="The data: controls and treated cells.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write; the table goes beside it as .csv.")],
     model: Annotated[
-        Path | None, typer.Option(help="Model or run folder that predicted. [default: its settings, fitted again]")
+        Path | None, typer.Option(help="Model or run folder that predicted; by default its settings, fitted again.")
     ] = None,
-    donor: Annotated[str | None, typer.Option(help="Column of the donor. [default: as the predictions say]")] = None,
+    donor: Annotated[str | None, typer.Option(help="Column of the donor; by default as the predictions say.")] = None,
     condition: Annotated[str | None, typer.Option(help="Column of the treatment.")] = None,
     control: Annotated[str | None, typer.Option(help="Value of that column of untreated cells.")] = None,
     cell_type: Annotated[str | None, typer.Option(help="Column of the cell type.")] = None,

@@ -24,7 +24,7 @@ def command(
         Path | None, typer.Option(help="CSV of vectors of treatments, one a row after its name, for unseen ones.")
     ] = None,
     donors: Annotated[str | None, typer.Option(help="Only these donors, with commas.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the solver. [default: as trained]")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the solver; by default as trained.")] = None,
     guidance: Annotated[float, typer.Option(help="Above 1, exaggerates what the treatment adds.")] = 1.0,
     noise: Annotated[float, typer.Option(min=0, help="Strength of noise, for models trained with some.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of draws.")] = 0,

@@ -22,7 +22,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file (.safetensors) to write.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="Its config.yaml. [default: that inside the checkpoint, or config.yaml beside it]"),
+        typer.Option(help="Its config.yaml; by default that inside the checkpoint, or config.yaml beside it."),
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the card.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is already there.")] = False,

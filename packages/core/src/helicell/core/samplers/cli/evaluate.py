@@ -19,7 +19,7 @@ def command(
     *,
     samples: Annotated[int, typer.Option(min=2, help="Paths, and exact samples where there are any.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Steps of a path. [default: as trained]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of a path; as trained unless given.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write the metrics as JSON.")] = None,
     quiet: console.Quiet = False,
     as_json: console.Json = False,

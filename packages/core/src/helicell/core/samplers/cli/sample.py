@@ -20,7 +20,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .csv.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Samples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed; each sample has its own stream.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Steps of a path. [default: as trained]")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of a path; as trained unless given.")] = None,
     quiet: console.Quiet = False,
     as_json: console.Json = False,
 ) -> None:

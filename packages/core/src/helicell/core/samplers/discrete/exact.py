@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from helicell.core.errors import InputError
@@ -127,7 +127,7 @@ def divergence(first: Float[Tensor, " states"], second: Float[Tensor, " states"]
 
 
 def marginals(
-    distribution: Float[Tensor, " states"], features: Float[Tensor, "states features"]
+    distribution: Float[Tensor, " states"], features: Shaped[Tensor, "states features"]
 ) -> Float[Tensor, " features"]:
     """Return the mean features under a distribution: with one-hot features, the marginals of their parts."""
     return distribution @ features.to(distribution)

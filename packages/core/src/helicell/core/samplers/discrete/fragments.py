@@ -47,7 +47,7 @@ class Grammar:
     """
 
     sites: Int[Tensor, " fragments"]
-    scores: Float[Tensor, " fragments"]
+    scores: Float[Tensor, " scores"]
     bonds: Float[Tensor, "fragments fragments"]
     fits: Bool[Tensor, "fragments fragments"]
 

@@ -110,7 +110,7 @@ class SetEnvironment(Environment):
     def encode(self, states: States) -> Float[Tensor, "batch features"]:
         return self.sets(states).float()
 
-    def log_reward(self, states: States) -> Float[Tensor, " batch"]:
+    def log_reward(self, states: States) -> Tensor:
         return self._log_reward(self.sets(states))
 
     def log_potential(self, states: States) -> Float[Tensor, " batch"]:

@@ -55,7 +55,7 @@ class TabularEnvironment(Environment):
     def __init__(
         self,
         children: Int[Tensor, "states actions"],
-        log_reward: Float[Tensor, " states"],
+        log_reward: Float[Tensor, " rows"],  # its own axis: that it fits is checked below, in words
         *,
         features: Float[Tensor, "states features"] | None = None,
         log_potential: Float[Tensor, " states"] | None = None,
