@@ -21,7 +21,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention, softplus
+from torch.nn.functional import linear, scaled_dot_product_attention, softplus
 
 # Heads are padded to a multiple of this, so that vector instructions never meet a ragged edge.
 HEAD_ALIGNMENT = 8
@@ -84,31 +84,43 @@ class InvariantPointAttention(nn.Module):
             Added to the scores, shape [batch, heads, residues, residues]; -inf or very negative where j is padding.
         """
         query, key, value = self._queries_keys_values(s, x, rotation)
-        result = attend(query, key, value, bias.float())
-        result = result[..., : self.head_width + 3 * self.value_points].transpose(1, 2)
-        scalars, points = result.split((self.head_width, 3 * self.value_points), dim=-1)
+        result = attend(query, key, value, bias.float()).transpose(1, 2)
+        scalars, points = result[..., : self.head_width + 3 * self.value_points].split(
+            (self.head_width, 3 * self.value_points), dim=-1
+        )
         # Points come back to the frame of the residue that looks: R^T (p - x).
-        points = points - x.repeat(1, 1, self.value_points)[:, :, None]
-        points = torch.matmul(points.unflatten(-1, (-1, 3)).flatten(2, 3), rotation)
-        points = points.unflatten(2, (self.heads, self.value_points))
-        lengths = (points.square().sum(dim=-1) + 1e-8).sqrt()
-        return self.out(torch.cat((scalars.flatten(2), points.flatten(2), lengths.flatten(2)), dim=-1))
+        points = points.unflatten(-1, (3, -1)).transpose(2, 3).flatten(3) - x[..., None]
+        points = torch.matmul(rotation.transpose(-1, -2), points)
+        lengths = (points.square().sum(dim=2) + 1e-8).sqrt()
+        return self.out(torch.cat((scalars.flatten(2), points.transpose(2, 3).flatten(2), lengths), dim=-1))
 
     def _queries_keys_values(self, s: Tensor, x: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each [batch, heads, residues, channels]: scalars, points (all x, all y, all z of a head), and norms."""
         heads, channels = self.heads, self.head_width
         q, k, v = self.scalars(s).float().unflatten(-1, (3, heads, channels)).unbind(dim=2)
-        local = self.points(s).float().unflatten(-1, (-1, 3))
-        points = torch.matmul(local, rotation.transpose(-1, -2)) + x[:, :, None, :]
         query_count = heads * self.query_points
-        q_points, k_points, v_points = points.split((query_count, query_count, heads * self.value_points), dim=2)
-        q_points, k_points, v_points = (p.unflatten(2, (heads, -1)) for p in (q_points, k_points, v_points))
-        weight = softplus(self.point_weight) * math.sqrt(1 / (4.5 * self.query_points))
-        key_norm = -0.5 * weight[:, None] * k_points.square().sum(dim=(-1, -2), keepdim=False)[..., None]
-        query = torch.cat(
-            (q / math.sqrt(channels), (weight[:, None, None] * q_points).flatten(-2), torch.ones_like(key_norm)), -1
+        points = self._global_points(s, x, rotation)
+        q_points, k_points, v_points = (
+            p.unflatten(3, (heads, -1)).transpose(2, 3)
+            for p in points.split((query_count, query_count, heads * self.value_points), dim=3)
         )
-        key = torch.cat((k, k_points.flatten(-2), key_norm), dim=-1)
-        value = torch.cat((v, v_points.flatten(-2)), dim=-1)
-        size = -(-max(query.shape[-1], value.shape[-1]) // HEAD_ALIGNMENT) * HEAD_ALIGNMENT
-        query, key, value = (pad(a, (0, size - a.shape[-1])).transpose(1, 2) for a in (query, key, value))
+        weight = softplus(self.point_weight) * math.sqrt(1 / (4.5 * self.query_points))
+        key_norm = -0.5 * weight[:, None] * k_points.square().sum(dim=(-1, -2))[..., None]
+        used = (channels + 3 * self.query_points + 1, channels + 3 * self.value_points)
+        size = -(-max(used) // HEAD_ALIGNMENT) * HEAD_ALIGNMENT
+        padding = q.new_zeros(*q.shape[:3], size)
+        q_points = (weight[:, None, None] * q_points).flatten(-2)
+        extended = (
+            (q / math.sqrt(channels), q_points, torch.ones_like(key_norm), padding[..., used[0] :]),
+            (k, k_points.flatten(-2), key_norm, padding[..., used[0] :]),
+            (v, v_points.flatten(-2), padding[..., used[1] :]),
+        )
+        query, key, value = (torch.cat(parts, dim=-1).transpose(1, 2) for parts in extended)
         return query, key, value
+
+    def _global_points(self, s: Tensor, x: Tensor, rotation: Tensor) -> Tensor:
+        """All points in global coordinates, [batch, residues, 3, points]: products with a long last axis are fast."""
+        weight, bias = (p.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1) for p in self.points.parameters())
+        local = linear(s, weight, bias).float().unflatten(-1, (3, -1)).flatten(0, 1)
+        points = torch.baddbmm(x.flatten(0, 1)[..., None], rotation.flatten(0, 1), local)
+        return points.unflatten(0, s.shape[:2])

@@ -34,6 +34,8 @@ ANGSTROM_PER_NANOMETRE = 10.0
 LEAST_MOVE = 0.02
 MASKED = -1e5
 MAX_OFFSET = 32
+# Pairs whose features are made at once where no gradient is needed.
+PAIRS_AT_ONCE = {"cpu": 1, "cuda": 2**22, "mps": 2**20}
 PLACE_FEATURES = 16
 TIME_FEATURES = 32
 
@@ -101,14 +103,17 @@ class CompactNetwork(nn.Module):
             past_x = (previous.translations / ANGSTROM_PER_NANOMETRE - centre) * mask[..., None]
             past = (past_x, quaternions.to_matrix(previous.quaternions))
         time = self.embed_time(fourier(batch.times, TIME_FEATURES, lowest=1.0, highest=200.0).flatten(1))
-        residues = self._residue_features(x, rotation, past, neighbours, batch)
+        seen = neighbours.features(x, rotation)
+        residues = self._residue_features(x, rotation, past, seen, neighbours, batch)
         s = self.embed_residue(residues) + self.residue_time(time)[:, None]
         biases = self._pair_biases(x, rotation, past, time, batch)
         left = (1 - batch.times).clamp_min(LEAST_MOVE)[:, None, :] * mask[..., None]
-        predictions = []
+        predictions: list[Frames] = []
         for block, bias in zip(self.blocks, biases, strict=True):
-            s, x, q = block(s, x, q, rotation, bias, neighbours, time, left)
-            rotation = quaternions.to_matrix(q)
+            if predictions:
+                rotation = quaternions.to_matrix(q)
+                seen = neighbours.features(x, rotation)
+            s, x, q = block(s, x, q, rotation, bias, seen, time, left)
             predictions.append(Frames((x + centre) * mask[..., None] * ANGSTROM_PER_NANOMETRE, q))
         return predictions
 
@@ -117,6 +122,7 @@ class CompactNetwork(nn.Module):
         x: Tensor,
         rotation: Tensor,
         past: tuple[Tensor, Tensor] | None,
+        own: Tensor,
         neighbours: ChainNeighbours,
         batch: FramesBatch,
     ) -> Tensor:
@@ -124,7 +130,6 @@ class CompactNetwork(nn.Module):
         count = batch.mask.sum(dim=1, keepdim=True)
         place = torch.arange(x.shape[1], device=x.device)[None].expand(x.shape[:2])
         ends = [fourier(p.float(), PLACE_FEATURES, lowest=0.01, highest=1.5) for p in (place, count - 1 - place)]
-        own = neighbours.features(x, rotation)
         if past is None:
             before = own.new_zeros(*own.shape[:2], NEIGHBOUR_FEATURES + 13)
         else:
@@ -139,28 +144,36 @@ class CompactNetwork(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Attention biases of all blocks, each [batch, heads, residues, residues], from one pass over the pairs.
 
-        Without gradients one chain goes after the other, so that its pairs stay in the processor's cache.
+        Without gradients some chains go after the others: on a processor one, so that its pairs stay in the cache.
         """
         weight = self.embed_pair.weight if past is not None else self.embed_pair.weight[:, :PAIR_FEATURES]
         weights = torch.cat((weight.expand(len(x), -1, -1), self.pair_time(time)[..., None]), dim=-1)
         index = batch.index[:1] if bool((batch.index == batch.index[:1]).all()) else batch.index
         offset = (index[:, None, :] - index[:, :, None]).clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET
-        chain_terms = self.embed_offset(offset).flatten(1, 2).transpose(1, 2).expand(len(x), -1, -1)
+        chain_terms = self.embed_offset(offset).flatten(1, 2).transpose(1, 2).contiguous().expand(len(x), -1, -1)
         size = batch.index.shape[1:] * 2
-        biases = []
-        for rows in torch.arange(len(x)).split(len(x) if torch.is_grad_enabled() else 1):
-            some = slice(int(rows[0]), int(rows[-1]) + 1)
+
+        def biases_of(some: slice) -> Tensor:
             features = [pair_features(x[some], rotation[some])]
             if past is not None:
                 features.append(pair_features(past[0][some], past[1][some]))
             # One product sums all terms: the features, and as weight of a constant one what depends on time alone, are
-            # added to the term of the offset along the chain. A second product gives the biases and masks padding.
+            # added to the term of the offset along the chain. A second product gives the biases.
             pairs = torch.cat((*features, torch.ones_like(features[0][:, :1])), dim=1).flatten(2)
             z = relu(torch.baddbmm(chain_terms[some], weights[some], pairs), inplace=True)
-            padding = torch.where(batch.mask[some], 0.0, MASKED).to(z.dtype)[:, None, None, :]
-            padding = padding.expand(-1, 1, size[0], -1).flatten(2)
-            biases.append(torch.baddbmm(padding, self.pair_bias.expand(len(z), -1, -1), z).unflatten(2, size))
-        return torch.cat(biases).unflatten(1, (len(self.blocks), -1)).unbind(dim=1)
+            return torch.bmm(self.pair_bias.expand(len(z), -1, -1), z).unflatten(2, size)
+
+        if torch.is_grad_enabled():
+            biases = biases_of(slice(None))
+        else:
+            biases = x.new_empty(len(x), len(self.pair_bias), *size)
+            chains = max(1, PAIRS_AT_ONCE.get(x.device.type, 1) // size.numel())
+            for first in range(0, len(x), chains):
+                some = slice(first, first + chains)
+                biases[some] = biases_of(some)
+        if not bool(batch.mask.all()):
+            biases = biases.masked_fill(~batch.mask[:, None, None, :], MASKED)
+        return biases.unflatten(1, (len(self.blocks), -1)).unbind(dim=1)
 
 
 class Block(nn.Module):
@@ -192,12 +205,12 @@ class Block(nn.Module):
         q: Tensor,
         rotation: Tensor,
         bias: Tensor,
-        neighbours: ChainNeighbours,
+        seen: Tensor,
         time: Tensor,
         left: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         scale_1, shift_1, scale_2, shift_2 = self.modulation(time)[:, None].chunk(4, dim=-1)
-        s = s + self.neighbours(neighbours.features(x, rotation))
+        s = s + self.neighbours(seen)
         h = layer_norm(s, s.shape[-1:]) * (1 + scale_1) + shift_1
         s = s + self.attention(h, x, rotation, bias)
         h = layer_norm(s, s.shape[-1:]) * (1 + scale_2) + shift_2
