@@ -10,7 +10,6 @@ precision; where the published outputs are at hand (`HELICELL_FIXTURES`), also f
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness import ROOT, Row, write_results
+from harness import ROOT, Row, peak_memory, write_results
 from helicell.core.training.archives import TorchArchive
 from helicell.protein.flow import noise_frames
 from helicell.protein.frames import Frames
@@ -61,18 +60,18 @@ def measure(length: int, count: int) -> dict[str, dict[str, float]]:
     network, batch = random_network(), noise(length, count)
     network(noise(8, 1), noise(8, 1).frames)
     figures = {}
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     for name, dtype in PRECISIONS.items():
         seconds = []
         for _ in range(CALLS):
             start = time.process_time()
             network(batch, batch.frames, pair_dtype=dtype)
             seconds.append(time.process_time() - start)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = peak_memory()
         figures[name] = {
             "seconds": min(seconds) / count,
             "median": float(np.median(seconds)) / count,
-            "mebibytes": (peak - before) / 1024,
+            "mebibytes": peak - before,
         }
     if count == 1:
         for name, angstrom in differences(length).items():

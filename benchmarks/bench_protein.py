@@ -8,7 +8,6 @@ memory: float32 on all cores, each length in a process of its own. Last the publ
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 import torch
 
 from bench_framediff import published_rows
-from harness import Row, write_results
+from harness import Row, peak_memory, write_results
 from helicell.protein import SamplingOptions, generate, load_model
 from helicell.protein.evaluation import evaluate
 from helicell.protein.structures import Chain
@@ -74,7 +73,7 @@ def measure_speed(length: int) -> dict[str, float]:
     start = time.perf_counter()
     generate(model, length, count=count, options=SamplingOptions(steps=STEPS))
     seconds = (time.perf_counter() - start) / count
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory()
     return {"seconds": seconds, "mebibytes": peak, "count": count}
 
 

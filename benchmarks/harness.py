@@ -6,6 +6,8 @@ A benchmark `bench_NAME.py` measures, and ends with `write_results(NAME, rows, s
 import json
 import os
 import platform
+import re
+import resource
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +23,18 @@ from helicell.core.runs.files import write_json
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("helicell", "torch", "numpy")
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process ever held, MiB.
+
+    What getrusage tells begins, on Linux, with the memory of the process that started this one: it is not asked there.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+    unit = 2**20 if platform.system() == "Darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 @dataclass(frozen=True, slots=True)

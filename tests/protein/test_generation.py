@@ -141,6 +141,15 @@ def test_batches_hold_like_lengths_and_every_backbone_once() -> None:
     assert sorted(r.index for batch in batches for r in batch) == [0, 1, 2, 3, 4]
 
 
+def test_batches_share_the_work_evenly() -> None:
+    """Without a batch size, 25 chains of 80 make four batches that differ by one chain at most, and every one is in."""
+    batches = plan_batches([Request(i, 80) for i in range(25)])
+    assert sorted(len(batch) for batch in batches) == [6, 6, 6, 7]
+    assert sorted(r.index for batch in batches for r in batch) == list(range(25))
+    assert plan_batches([Request(0, 2000), Request(1, 2000)]) == [[Request(0, 2000)], [Request(1, 2000)]]
+    assert plan_batches([]) == []
+
+
 def test_lengths_of_a_range_are_drawn_by_number() -> None:
     """Ranges draw evenly within their bounds, and a longer job starts with the same lengths."""
     few = make_requests(parse_lengths("60-70"), count=10, seed=3)

@@ -197,6 +197,8 @@ def plan_batches(
     The plan depends on the whole job only, never on what is done already, so that a resumed job computes its missing
     backbones in the same company and to the same bits.
     """
+    if not requests:
+        return []
     for request in requests:
         if not 1 <= request.length <= MAX_LENGTH:
             message = f"the length of a backbone must be 1 to {MAX_LENGTH} residues, got {request.length}"
@@ -204,14 +206,14 @@ def plan_batches(
     if batch_size is not None and batch_size < 1:
         message = f"the batch size must be at least 1, got {batch_size}"
         raise InputError(message)
-    batches: list[list[Request]] = []
-    for request in sorted(requests, key=lambda r: (r.length, r.index)):
-        most = batch_size or max(1, RESIDUES_PER_BATCH[device] // request.length)
-        if batches and len(batches[-1]) < most:
-            batches[-1].append(request)
-        else:
-            batches.append([request])
-    return batches
+    ordered = sorted(requests, key=lambda r: (r.length, r.index))
+    if batch_size is not None:
+        return [ordered[first : first + batch_size] for first in range(0, len(ordered), batch_size)]
+    # As many batches as the residues want, and each of them with its share of the residues: workers end together.
+    lengths = np.array([request.length for request in ordered])
+    count = max(1, round(lengths.sum() / RESIDUES_PER_BATCH[device]))
+    number = ((lengths.cumsum() - lengths / 2) * count / lengths.sum()).astype(int)
+    return [[ordered[i] for i in np.flatnonzero(number == n)] for n in np.unique(number)]
 
 
 def sample_batches(
