@@ -33,6 +33,8 @@ ATOM_SEPARATION = 1
 SHARE = 0.25
 # No residue moves by more than this in a sweep (Angstrom), however many it overlaps.
 LARGEST_MOVE = 1.0
+# Two points at the same place count as this far apart (Angstrom).
+LEAST_DISTANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +77,53 @@ class StericGuidance:
         """
         if not (self.sweeps > 0 and self.start < t < self.stop):
             return None
-        ca, residues = frames.translations, mask.shape[1]
+        ca = frames.translations
         between = (index[:, :, None] - index[:, None, :]).abs()
-        limits = CA_CONTACT * (_pairs(mask) & (between > CA_SEPARATION))
-        moved = self._spread(ca[:, :, None], limits) - ca
+        limits = CA_CONTACT * (mask[:, :, None] & mask[:, None, :] & (between > CA_SEPARATION))
+        moved = self._spread_residues(ca, limits) - ca
         if t > self.atoms_start:
-            # The last oxygen of a chain follows from a convention, not from the prediction: it does not count.
-            atom_mask = mask[:, :, None].repeat(1, 1, 4)
-            atom_mask[:, :, 3] &= torch.nn.functional.pad(mask[:, 1:], (0, 1))
-            apart = (between > ATOM_SEPARATION).repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
-            contacts = ca.new_tensor(ATOM_CONTACTS).repeat(residues, residues)
-            limits = contacts * (_pairs(atom_mask.flatten(1)) & apart)
-            moved = moved + self._spread(backbone_from_frames(frames), limits) - ca
+            moved = moved + self._spread_atoms(frames, mask, between > ATOM_SEPARATION) - ca
         return moved
 
-    def _spread(self, atoms: Tensor, limits: Tensor) -> Tensor:
-        """Return the CA positions after all sweeps.
-
-        `atoms` [batch, residues, atoms, 3] move with their residue, whose CA is the second atom, or the only one;
-        `limits` [batch, residues x atoms, residues x atoms] says how near two of them may come.
-        """
-        count = atoms.shape[2]
-        ca = atoms[:, :, min(1, count - 1)]
-        offsets = atoms - ca[:, :, None]
+    def _spread_residues(self, ca: Tensor, limits: Tensor) -> Tensor:
+        """Return where the CA atoms [batch, residues, 3] are after all sweeps; `limits` [batch, residues, residues]."""
         for _ in range(self.sweeps):
-            points = (ca[:, :, None] + offsets).flatten(1, 2)
-            distance = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").clamp_min(1e-3)
+            distance = torch.cdist(ca, ca, compute_mode="donot_use_mm_for_euclid_dist").clamp_min(LEAST_DISTANCE)
             weight = SHARE * (limits - distance).clamp_min(0) / distance
-            push = weight.sum(dim=-1, keepdim=True) * points - weight @ points
-            push = push.unflatten(1, (-1, count)).sum(dim=2)
-            ca = ca + push * (LARGEST_MOVE / push.norm(dim=-1, keepdim=True).clamp_min(LARGEST_MOVE))
+            ca = ca + _limited(weight.sum(dim=-1, keepdim=True) * ca - weight @ ca)
         return ca
 
+    def _spread_atoms(self, frames: Frames, mask: Tensor, apart: Tensor) -> Tensor:
+        """Return where the CA atoms are after all sweeps of all backbone atoms, which move with their residue.
 
-def _pairs(mask: Tensor) -> Tensor:
-    """Return which pairs [batch, n, n] of those in a mask [batch, n] are both there."""
-    return mask[:, :, None] & mask[:, None, :]
+        Only pairs of residues that could come into contact are looked at, of which a folded chain has few.
+        """
+        ca = frames.translations
+        offsets = backbone_from_frames(frames) - ca[:, :, None]
+        limits = ca.new_tensor(ATOM_CONTACTS)
+        widest = 2 * offsets.square().sum(dim=-1).amax().sqrt() + limits.amax()
+        reach = widest + 2 * LARGEST_MOVE * (self.sweeps - 1)
+        near = torch.cdist(ca, ca, compute_mode="donot_use_mm_for_euclid_dist") < reach
+        pairs = (near & apart & mask[:, :, None] & mask[:, None, :]).nonzero()
+        here, there = (pairs[:, 0] * mask.shape[1] + pairs[:, k] for k in (1, 2))
+        # The last oxygen of a chain follows from a convention, not from the prediction: it does not count.
+        counts = mask[:, :, None].repeat(1, 1, offsets.shape[2])
+        counts[:, :, -1] &= torch.nn.functional.pad(mask[:, 1:], (0, 1))
+        counts = counts.flatten(0, 1)
+        limits = limits * (counts[here][:, :, None] & counts[there][:, None, :])
+        contacts = torch.bincount(here, minlength=mask.numel())
+        moved = ca.flatten(0, 1)
+        for _ in range(self.sweeps):
+            points = moved[:, None] + offsets.flatten(0, 1)
+            own, other = points[here], points[there]
+            distance = torch.cdist(own, other, compute_mode="donot_use_mm_for_euclid_dist").clamp_min(LEAST_DISTANCE)
+            weight = SHARE * (limits - distance).clamp_min(0) / distance
+            push = torch.bmm(weight.sum(2)[:, None], own) - torch.bmm(weight.sum(1)[:, None], other)
+            push = push.squeeze(1)
+            moved = moved + _limited(torch.segment_reduce(push, "sum", lengths=contacts, initial=0))
+        return moved.view_as(ca)
+
+
+def _limited(push: Tensor) -> Tensor:
+    """Return the push of each residue [..., 3], shortened where it is too long."""
+    return push * (LARGEST_MOVE / push.norm(dim=-1, keepdim=True).clamp_min(LARGEST_MOVE))
