@@ -26,8 +26,9 @@ from helicell.core.samplers.local_search import BEST_ACCEPTANCE, langevin_search
 from helicell.core.samplers.networks import log_normal
 from helicell.core.samplers.paths import Path, Probabilities, backward_log_probability
 from helicell.core.samplers.policies import ForwardPolicy
-from helicell.core.samplers.process import Steps
+from helicell.core.samplers.process import Steps, uniform_angles
 from helicell.core.samplers.sampler import Samples
+from helicell.core.spaces.torus import wrapped
 
 # Resampling when the effective sample size falls below this share.
 RESAMPLE_BELOW = 0.5
@@ -96,26 +97,26 @@ def differentiable_path(
     )
     forward = policy.log_probability(tables, path.states, torch.stack(rows), path.gradients)
     if not steps.starts_at_zero:
-        start = log_normal(path.states[0], 0.0, steps.marginal_variance[0])
+        start = steps.log_marginal(path.states[:1], slice(1))
         forward = torch.cat((forward[:1] + start, forward[1:]))
     return path, Probabilities(forward, backward_log_probability(path), None)
 
 
 class _Bridged(Energy):
-    """The geometric path between a normal distribution and a target, at one inverse temperature."""
+    """The geometric path between a reference distribution and a target, at one inverse temperature."""
 
-    def __init__(self, target: Target, variance: float, share: float) -> None:
-        self.target, self.width, self.share = target, variance, share
-        self.dim = target.energy.dim
+    def __init__(self, target: Target, share: float) -> None:
+        self.target, self.share = target, share
+        self.dim, self.periodic = target.energy.dim, target.energy.periodic
 
     def value_and_gradient(
         self, x: Float[Tensor, "batch dim"], condition: Tensor | None = None
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, "batch dim"]]:
         evaluation = self.target.evaluate(x, condition, gradient=True)
         assert evaluation.gradient is not None
-        reference = log_normal(x, 0.0, torch.full((self.dim,), self.width, dtype=x.dtype))
-        value = (1 - self.share) * reference + self.share * evaluation.log_reward
-        return value, self.share * evaluation.gradient - (1 - self.share) * x / self.width
+        value = (1 - self.share) * _log_reference(self.target.energy, x) + self.share * evaluation.log_reward
+        pull = 0.0 if self.periodic else x / self.target.energy.variance
+        return value, self.share * evaluation.gradient - (1 - self.share) * pull
 
 
 @cited("delmoral2006sequential", "neal2001annealed")
@@ -130,12 +131,12 @@ def annealed_sampling(
     resample: bool = True,
     generator: torch.Generator | None = None,
 ) -> Samples:
-    """Sample by annealing from a normal distribution, with MALA moves: sequential Monte Carlo, or AIS.
+    """Sample by annealing with MALA moves: sequential Monte Carlo, or AIS.
 
     Parameters
     ----------
     target
-        The energy; the starting distribution has its `variance`.
+        The energy; the starting distribution is normal with its `variance`, or uniform if it is one of angles.
     count
         Particles.
     stages, moves
@@ -152,28 +153,26 @@ def annealed_sampling(
     Samples
         The mean of the exponentials of the weights estimates Z without bias.
     """
-    variance = target.energy.variance
-    x = math.sqrt(variance) * torch.randn(count, target.energy.dim, generator=generator)
+    x = _reference_start(target.energy, count, generator)
     weights, gained = torch.zeros(count), 0.0
     value = target.evaluate(x).log_reward
     size = step
     for stage in range(1, stages + 1):
         # Finer steps at the start, where the reference and the target differ most.
         before, after = ((s / stages) ** 2 for s in (stage - 1, stage))
-        reference = log_normal(x, 0.0, torch.full((x.shape[1],), variance))
-        weights = weights + (after - before) * (value - reference)
+        weights = weights + (after - before) * (value - _log_reference(target.energy, x))
         if resample and float(_effective_share(weights)) < RESAMPLE_BELOW:
             gained += float(weights.logsumexp(dim=0)) - math.log(count)
             x = x[_systematic(weights.softmax(dim=0), generator)]
             weights = torch.zeros(count)
-        bridged = Target(_Bridged(target, variance, after))
+        bridged = Target(_Bridged(target, after))
         search = langevin_search(
             bridged, x, steps=moves, burn_in=moves - 1, step=size, adapt=False, generator=generator
         )
         x = search.points if len(search.points) == count else x
         size *= math.exp(0.5 * (search.acceptance - BEST_ACCEPTANCE))
         value = target.evaluate(x).log_reward
-    return Samples(x, weights + gained, value)
+    return Samples(_in_range(target.energy, x), weights + gained, value)
 
 
 @torch.no_grad()
@@ -186,7 +185,7 @@ def chain_sampling(
     step: float = 0.1,
     generator: torch.Generator | None = None,
 ) -> Samples:
-    """Sample by parallel MALA, one chain a sample, from the normal distribution with the energy's variance.
+    """Sample by parallel MALA, one chain a sample, from the start of `annealed_sampling`.
 
     Parameters
     ----------
@@ -208,7 +207,7 @@ def chain_sampling(
     Samples
         All weights are alike, and say nothing of Z: they are NaN.
     """
-    start = math.sqrt(target.energy.variance) * torch.randn(count, target.energy.dim, generator=generator)
+    start = _reference_start(target.energy, count, generator)
     search = langevin_search(
         target,
         start,
@@ -219,7 +218,25 @@ def chain_sampling(
         keep_every=steps - steps // 2,
         generator=generator,
     )
-    return Samples(search.points, torch.full_like(search.log_reward, torch.nan), search.log_reward)
+    return Samples(
+        _in_range(target.energy, search.points), torch.full_like(search.log_reward, torch.nan), search.log_reward
+    )
+
+
+def _reference_start(energy: Energy, count: int, generator: torch.Generator | None) -> Tensor:
+    """Draw from the reference distribution: uniform for angles, else normal with the energy's variance."""
+    noise = torch.randn(count, energy.dim, generator=generator)
+    return uniform_angles(noise) if energy.periodic else math.sqrt(energy.variance) * noise
+
+
+def _log_reference(energy: Energy, x: Tensor) -> Tensor:
+    if energy.periodic:
+        return x.new_full(x.shape[:1], -energy.dim * math.log(2 * math.pi))
+    return log_normal(x, 0.0, torch.full((energy.dim,), energy.variance, dtype=x.dtype))
+
+
+def _in_range(energy: Energy, x: Tensor) -> Tensor:
+    return wrapped(x) if energy.periodic else x
 
 
 def _effective_share(log_weights: Tensor) -> Tensor:

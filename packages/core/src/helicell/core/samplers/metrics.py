@@ -163,11 +163,16 @@ def modes_covered(energy: Energy, points: Float[Tensor, "count dim"]) -> int:
     """Return how many modes hold a fifth or more of an equal share of the points."""
     if energy.modes is None or not len(points):
         return 0
-    centres = energy.modes.to(points)
-    nearest = torch.cdist(points, centres).min(dim=1)
+    centres = _embedded(energy, energy.modes.to(points))
+    nearest = torch.cdist(_embedded(energy, points), centres).min(dim=1)
     inside = nearest.indices[nearest.values <= energy.mode_radius]
     counts = torch.bincount(inside, minlength=len(centres))
     return int((counts >= COVERED_SHARE * len(points) / len(centres)).sum())
+
+
+def _embedded(energy: Energy, points: Tensor) -> Tensor:
+    """Return points in a space with the usual distance: for angles, that of their points on circles."""
+    return torch.cat((points.cos(), points.sin()), dim=1) if energy.periodic else points
 
 
 def _weight_summary(weights: Tensor) -> tuple[float, float, float]:
@@ -197,8 +202,8 @@ def _distances(energy: Energy, points: Tensor, exact: Tensor, seed: int) -> dict
     from helicell.core.statistics.sliced import sliced_wasserstein
     from helicell.core.statistics.transport import wasserstein
 
-    second = energy.sample(len(points), sample_generator(seed, 0, stream="floor"))
-    exact = exact[: len(points)]
+    second = _embedded(energy, energy.sample(len(points), sample_generator(seed, 0, stream="floor")))
+    points, exact = _embedded(energy, points), _embedded(energy, exact[: len(points)])
     found = {"w2": wasserstein(points, exact), "w2_floor": wasserstein(second, exact)}
     for name, one in (("sliced_w2", points), ("sliced_w2_floor", second)):
         directions = torch.Generator().manual_seed(seed)

@@ -72,15 +72,25 @@ class SamplerNetwork(nn.Module):
         Dimensions of a condition; 0 for none.
     scale
         The size of the states, by which they are divided.
+    waves
+        For states that are angles: the sines and cosines of so many multiples of each are what the network sees.
     """
 
     def __init__(
-        self, dim: int, outputs: int, *, hidden: int = 64, layers: int = 2, condition_dim: int = 0, scale: float = 1.0
+        self,
+        dim: int,
+        outputs: int,
+        *,
+        hidden: int = 64,
+        layers: int = 2,
+        condition_dim: int = 0,
+        scale: float = 1.0,
+        waves: int = 0,
     ) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.waves = 1.0 if waves else scale, waves
         self.time = TimeFeatures(hidden)
-        self.state = nn.Linear(dim, hidden, bias=False)
+        self.state = nn.Linear(2 * waves * dim if waves else dim, hidden, bias=False)
         self.context = nn.Sequential()
         if condition_dim:
             self.context.extend((nn.Linear(condition_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden)))
@@ -93,6 +103,14 @@ class SamplerNetwork(nn.Module):
         """Return the rows that conditions add to the first layer."""
         return None if condition is None else self.context(condition)
 
+    def features(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch features"]:
+        """Return what the first layer sees of states."""
+        if not self.waves:
+            return x
+        multiples = torch.arange(1, self.waves + 1, dtype=x.dtype, device=x.device)
+        angles = (x.unsqueeze(-1) * multiples).flatten(-2)
+        return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
     def forward(
         self,
         x: Float[Tensor, "batch dim"],
@@ -100,7 +118,7 @@ class SamplerNetwork(nn.Module):
         context: Float[Tensor, "batch hidden"] | None = None,
     ) -> Float[Tensor, "batch outputs"]:
         """Return the outputs at one time, whose row of the time table is given; differentiable in everything."""
-        inner = torch.addmm(row, x, self._first_weight())
+        inner = torch.addmm(row, self.features(x), self._first_weight())
         h = functional.gelu(inner if context is None else inner + context)
         for layer in self.hidden:
             h = functional.gelu(layer(h))
@@ -127,7 +145,7 @@ class SamplerNetwork(nn.Module):
         record
             The activations at these states, if a rollout with the present weights has kept them.
         """
-        return _AlongPath.apply(states, record, table, context, *self.weights())
+        return _AlongPath.apply(self.features(states), record, table, context, *self.weights())
 
     def weights(self) -> list[Tensor]:
         """Return the weights and biases in the order of use, the first one scaled; weights are [outputs, inputs]."""
@@ -152,6 +170,7 @@ class Record:
     """
 
     def __init__(self, network: SamplerNetwork, steps: int, batch: int) -> None:
+        self._features = network.features
         first, *rest = [weight.detach() for weight in network.weights()]
         # What addmm takes fastest: the inputs first.
         self._first = first.T.contiguous()
@@ -164,7 +183,7 @@ class Record:
 
     def step(self, k: int, x: Tensor, row: Tensor, context: Tensor | None = None) -> Tensor:
         """Evaluate step k, keep the activations, and return the outputs; without a graph."""
-        torch.addmm(row, x, self._first, out=self.before[0][k])
+        torch.addmm(row, self._features(x), self._first, out=self.before[0][k])
         if context is not None:
             self.before[0][k].add_(context)
         h = _gelu(self.before[0][k], out=self.after[0][k])

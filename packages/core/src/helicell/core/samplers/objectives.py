@@ -25,7 +25,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helicell.core.citations import cited
-from helicell.core.samplers.networks import log_normal
 from helicell.core.samplers.paths import Path, Probabilities
 
 
@@ -165,8 +164,7 @@ def state_flows(
     Pan and others, Better training of GFlowNets with local credit, arXiv 2302.01687; Zhang and others, Diffusion
     generative flow samplers, arXiv 2310.02679.
     """
-    variance = path.steps.marginal_variance[1:-1, None, None].expand(-1, 1, path.states.shape[2])
-    known = log_normal(path.states[1:-1], 0.0, variance)
+    known = path.steps.log_marginal(path.states[1:-1], slice(1, -1))
     if forward_looking and path.log_rewards is not None:
         t = path.steps.times[1:-1, None]
         known = (1 - t) * known + t * _bounded(path.log_rewards[1:-1], path.finite)

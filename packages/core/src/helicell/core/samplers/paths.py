@@ -127,7 +127,7 @@ def roll_out(
     if noise is None:
         noise = torch.randn(steps.count + 1, count, policy.dim, generator=generator, dtype=like.dtype).to(like.device)
     states = torch.empty_like(noise)
-    states[0] = 0 if steps.starts_at_zero else steps.marginal_variance[0].sqrt() * noise[0]
+    states[0] = 0 if steps.starts_at_zero else steps.start_from(noise[0])
     gradients = torch.empty_like(noise[1:]) if policy.langevin else None
     log_rewards = noise.new_empty(noise.shape[:2]) if values else None
     record = Record(policy.network, steps.count if keep else 1, count)
@@ -221,7 +221,7 @@ def probabilities(
     outputs = policy.network.along_path(path.states[:-1], tables.rows, context, record=path.record)
     forward = policy.log_probability(tables, path.states, outputs, path.gradients)
     if not path.steps.starts_at_zero:
-        start = log_normal(path.states[0], 0.0, path.steps.marginal_variance[0])
+        start = path.steps.log_marginal(path.states[:1], slice(1))
         forward = torch.cat((forward[:1] + start, forward[1:]))
     _, _, log_flow = policy.split(outputs)
     return Probabilities(forward, backward_log_probability(path, backward), log_flow)

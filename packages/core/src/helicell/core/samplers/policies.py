@@ -7,7 +7,8 @@ The forward kernel of step k is a Gaussian with independent coordinates around
 where n is a network that starts at zero, together with a few units for each coordinate by itself, a and c are learned
 functions of time, one number a dimension (c only with the Langevin part), v_k is the variance of the reference process
 and s^2 its variance at time 1. The variance of the kernel is v_k, or v_k exp(range tanh(r(x, t))) where it is learned.
-A last output of the network is the log flow through a state, for the objectives that need it.
+For angles all is periodic: the network sees their sines and cosines, a is zero, and there are no units of single
+coordinates. A last output of the network is the log flow through a state, for the objectives that need it.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class ForwardPolicy(nn.Module):
         Units for each coordinate by itself; 0 for none.
     condition_dim
         Dimensions of a condition; 0 for none.
+    waves
+        Multiples of each angle whose sines and cosines the network sees, where the process is one of angles.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class ForwardPolicy(nn.Module):
         flow: bool = False,
         coordinate_units: int = 0,
         condition_dim: int = 0,
+        waves: int = 4,
     ) -> None:
         super().__init__()
         self.dim, self.process = dim, process
@@ -104,28 +108,35 @@ class ForwardPolicy(nn.Module):
             layers=layers,
             condition_dim=condition_dim,
             scale=process.variance**0.5,
+            waves=waves if process.periodic else 0,
         )
-        last = nn.Linear(hidden, dim * (2 if langevin else 1))
-        self.coefficients = nn.Sequential(TimeFeatures(hidden), nn.GELU(), last)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        with torch.no_grad():
-            last.bias[dim:] = FIRST_LANGEVIN
+        # The factors of the state come first, where there are any.
+        self._linear = 0 if process.periodic else dim
+        self.coefficients = nn.Sequential()
+        if width := self._linear + (dim if langevin else 0):
+            last = nn.Linear(hidden, width)
+            self.coefficients.extend((TimeFeatures(hidden), nn.GELU(), last))
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            with torch.no_grad():
+                last.bias[self._linear :] = FIRST_LANGEVIN
         self.units = (
             CoordinateUnits(
                 dim, coordinate_units, 2 if learned_variance else 1, hidden=hidden, scale=process.variance**0.5
             )
-            if coordinate_units
+            if coordinate_units and not process.periodic
             else None
         )
 
     def tables(self, steps: Steps) -> Tables:
         """Return the tables of a grid, differentiable in the weights."""
         start = steps.times[:-1]
-        coefficients = self.coefficients(start)
+        coefficients = self.coefficients(start) if len(self.coefficients) else start.new_empty(len(start), 0)
         variance = steps.forward_variance[:, None]
-        scale = steps.forward_scale[:, None] + coefficients[:, : self.dim] * variance / self.process.variance
-        slope = coefficients[:, self.dim :] * variance if self.langevin else None
+        scale = steps.forward_scale[:, None].expand(-1, self.dim)
+        if self._linear:
+            scale = scale + coefficients[:, : self._linear] * variance / self.process.variance
+        slope = coefficients[:, self._linear :] * variance if self.langevin else None
         units = None if self.units is None else self.units.tables(start)
         return Tables(steps, self.network.time(start), scale, slope, units)
 
@@ -186,7 +197,7 @@ class BackwardPolicy(nn.Module):
 
     Parameters
     ----------
-    dim, process, hidden, layers, condition_dim
+    dim, process, hidden, layers, condition_dim, waves
         As for `ForwardPolicy`.
     share
         The largest relative change of the mean's shift and of the variance.
@@ -201,11 +212,18 @@ class BackwardPolicy(nn.Module):
         layers: int = 2,
         condition_dim: int = 0,
         share: float = 0.1,
+        waves: int = 4,
     ) -> None:
         super().__init__()
         self.dim, self.share = dim, share
         self.network = SamplerNetwork(
-            dim, 2 * dim, hidden=hidden, layers=layers, condition_dim=condition_dim, scale=process.variance**0.5
+            dim,
+            2 * dim,
+            hidden=hidden,
+            layers=layers,
+            condition_dim=condition_dim,
+            scale=process.variance**0.5,
+            waves=waves if process.periodic else 0,
         )
 
     def kernel(self, steps: Steps, x: Tensor, outputs: Tensor, k: int | slice) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,13 @@ A reference process is linear and Gaussian, so that on any grid of times it is a
 | process | starts at | its backward kernels |
 | --- | --- | --- |
 | `Brownian` | zero | the exact bridges to zero |
+| `TorusBrownian` | the uniform distribution of angles | exact |
 | `OrnsteinUhlenbeck` | its stationary normal distribution | exact |
 | `VariancePreserving` | the same | one Euler step of the noising process |
+
+Angles are kept unwrapped along a path: a path on the torus is its start and its increments, and the two ways to tell a
+path, from its start with forward increments or from its end with backward ones, are one to one. So Gaussian densities
+of increments, and policies with a period of 2 pi, are all that a torus takes; no sums over windings.
 
 Times run from 0 (the start) to 1 (the target). Grids: `uniform_grid`, `geometric_grid` with steps that shrink towards
 the target, and `random_grid`, a random part of a finer one.
@@ -19,7 +24,7 @@ the target, and `random_grid`, a random part of a finer one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -48,9 +53,11 @@ class Steps:
     backward_scale, backward_variance
         [steps]; a variance of zero makes the kernel a point mass, whose log density counts as zero.
     marginal_variance
-        [steps + 1] of the process without a policy.
+        [steps + 1] of the process without a policy; infinite where it is uniform on a torus.
     gain
         [steps]: what one unit of a policy's output moves a step. The optimal policy's output is then about one.
+    periodic
+        Whether the states are angles, uniform at all times without a policy.
     """
 
     times: Float[Tensor, " knots"]
@@ -60,6 +67,7 @@ class Steps:
     backward_variance: Float[Tensor, " steps"]
     marginal_variance: Float[Tensor, " knots"]
     gain: Float[Tensor, " steps"]
+    periodic: bool = False
 
     @property
     def count(self) -> int:
@@ -68,7 +76,7 @@ class Steps:
 
     @property
     def starts_at_zero(self) -> bool:
-        """Whether the process starts at a point, and not in a normal distribution."""
+        """Whether the process starts at a point, and not in a distribution."""
         return float(self.marginal_variance[0]) == 0
 
     def start(self, count: int, dim: int, generator: torch.Generator | None = None) -> Float[Tensor, "count dim"]:
@@ -76,7 +84,21 @@ class Steps:
         if self.starts_at_zero:
             return self.gain.new_zeros(count, dim)
         noise = torch.randn(count, dim, generator=generator, dtype=self.gain.dtype).to(self.gain.device)
+        return self.start_from(noise)
+
+    def start_from(self, noise: Float[Tensor, "count dim"]) -> Float[Tensor, "count dim"]:
+        """Return the starting points that standard normal numbers give."""
+        if self.periodic:
+            return uniform_angles(noise)
         return self.marginal_variance[0].sqrt() * noise
+
+    def log_marginal(self, states: Float[Tensor, "some batch dim"], knots: slice) -> Float[Tensor, "some batch"]:
+        """Return the log density of the process without a policy, of states at some of the knots."""
+        if self.periodic:
+            return states.new_full(states.shape[:2], -states.shape[2] * math.log(2 * math.pi))
+        variance = self.marginal_variance[knots, None]
+        quadratic = states.square().sum(dim=2) / variance
+        return -0.5 * (quadratic + states.shape[2] * (2 * math.pi * variance).log())
 
     def bridge(
         self, end: Float[Tensor, "batch dim"], generator: torch.Generator | None = None
@@ -113,6 +135,8 @@ class Brownian:
     [0.0, 0.5, 0.6666666865348816, 0.75]
     """
 
+    periodic = False
+
     def __init__(self, variance: float) -> None:
         self.variance = _positive(variance)
 
@@ -133,6 +157,33 @@ class Brownian:
         )
 
 
+class TorusBrownian:
+    """Brownian motion of angles, which starts uniform and stays so, with the given variance of its way at time 1.
+
+    Parameters
+    ----------
+    variance
+        sigma^2: how far a path comes. Its grid may shrink towards the target, as that of `Brownian` does.
+    """
+
+    periodic = True
+
+    def __init__(self, variance: float) -> None:
+        self.variance = _positive(variance)
+
+    def on(self, times: Float[Tensor, " knots"]) -> Steps:
+        """Return the process on a grid."""
+        brownian = Brownian(self.variance).on(times)
+        ones = torch.ones_like(brownian.gain)
+        return replace(
+            brownian,
+            backward_scale=ones,
+            backward_variance=brownian.forward_variance,
+            marginal_variance=torch.full_like(times, torch.inf),
+            periodic=True,
+        )
+
+
 class OrnsteinUhlenbeck:
     """The stationary process N(0, variance) with exact kernels, as the denoising diffusion sampler has it.
 
@@ -147,6 +198,7 @@ class OrnsteinUhlenbeck:
     """
 
     citations = ("vargas2023denoising",)
+    periodic = False
 
     def __init__(self, variance: float) -> None:
         self.variance = _positive(variance)
@@ -181,6 +233,7 @@ class VariancePreserving:
     """
 
     citations = ("berner2024optimal",)
+    periodic = False
 
     def __init__(self, variance: float) -> None:
         self.variance = _positive(variance)
@@ -206,7 +259,7 @@ class VariancePreserving:
         )
 
 
-Process = Brownian | OrnsteinUhlenbeck | VariancePreserving
+Process = Brownian | TorusBrownian | OrnsteinUhlenbeck | VariancePreserving
 PROCESSES: dict[str, type[Brownian] | type[OrnsteinUhlenbeck] | type[VariancePreserving]] = {
     "brownian": Brownian,
     "ornstein-uhlenbeck": OrnsteinUhlenbeck,
@@ -214,17 +267,27 @@ PROCESSES: dict[str, type[Brownian] | type[OrnsteinUhlenbeck] | type[VariancePre
 }
 
 
-def make_process(name: str, variance: float) -> Process:
-    """Return a reference process by its name.
+def make_process(name: str, variance: float, *, periodic: bool = False) -> Process:
+    """Return a reference process by its name; for angles, the one of that name on the torus.
 
     Raises
     ------
     InputError
-        If the name is unknown or the variance not positive.
+        If the name is unknown, the variance not positive, or there is no such process of angles.
     """
     if name not in PROCESSES:
         raise unknown_option("process", name, PROCESSES)
-    return PROCESSES[name](variance)
+    if not periodic:
+        return PROCESSES[name](variance)
+    if name != "brownian":
+        message = f"the process {name} is not defined for angles; choose brownian, with any objective but dds and dis"
+        raise InputError(message)
+    return TorusBrownian(variance)
+
+
+def uniform_angles(noise: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+    """Return angles in [-pi, pi], uniform if the numbers given are standard normal."""
+    return 2 * math.pi * torch.special.ndtr(noise) - math.pi
 
 
 def uniform_grid(steps: int) -> Float[Tensor, " knots"]:

@@ -21,6 +21,7 @@ from helicell.core.samplers.paths import Path, Probabilities, probabilities, rol
 from helicell.core.samplers.policies import BackwardPolicy, ForwardPolicy
 from helicell.core.samplers.process import Steps, make_grid, make_process, random_grid
 from helicell.core.samplers.settings import FLOW_OBJECTIVES, FORWARD_LOOKING, SamplerSettings
+from helicell.core.spaces.torus import wrapped
 from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 
 # Paths that are made at once outside of training, and numbers in their states.
@@ -67,13 +68,14 @@ class Sampler(nn.Module):
         super().__init__()
         self.energy, self.settings = energy, settings
         variance = settings.process.variance or energy.variance
-        self.process = make_process(settings.process_name, variance)
+        self.process = make_process(settings.process_name, variance, periodic=energy.periodic)
         self.grid = make_grid(settings.grid_name, settings.process.steps)
         policy = settings.policy
         sizes: dict[str, Any] = {
             "hidden": policy.hidden,
             "layers": policy.layers,
             "condition_dim": energy.condition_dim,
+            "waves": policy.waves,
         }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -196,7 +198,8 @@ class Sampler(nn.Module):
             part = None if condition is None else condition[start : start + size].to(self.device)
             path = roll_out(self.forward_policy, steps, target, size, noise=noise.to(self.device), condition=part)
             log_ratio = self.probabilities(path).log_ratio
-            parts.append((path.ends.cpu(), (log_ratio + path.log_reward).cpu(), path.log_reward.cpu()))
+            ends = wrapped(path.ends) if self.energy.periodic else path.ends
+            parts.append((ends.cpu(), (log_ratio + path.log_reward).cpu(), path.log_reward.cpu()))
         return Samples(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def save(self, path: str | FilePath, card: Mapping[str, Any] | None = None) -> None:

@@ -26,6 +26,7 @@ class PolicySettings(Settings):
     learned_variance: bool = Field(default=True, description="learn the variance of every step")
     variance_range: float = Field(4.0, gt=0, description="largest change of the logarithm of a step's variance")
     coordinate_units: int = Field(4, ge=0, description="nonlinear units for each coordinate by itself")
+    waves: int = Field(4, ge=1, description="multiples of each angle that the network sees, for energies of angles")
     langevin: bool = Field(default=False, description="let the gradient of the log reward enter the drift")
     learned_backward: bool = Field(default=False, description="learn the backward kernels as well")
     backward_share: float = Field(0.1, gt=0, lt=1, description="largest relative change of a backward kernel")

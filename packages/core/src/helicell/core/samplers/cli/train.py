@@ -20,7 +20,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder to make.")],
     energy: Annotated[
         str | None,
-        typer.Option(help="gmm9, gmm25, funnel, easy-funnel, many-well, cox, digits, or module:attribute."),
+        typer.Option(help="gmm9, gmm25, funnel, easy-funnel, many-well, cox, digits, von-mises, or module:attribute."),
     ] = None,
     dim: Annotated[int | None, typer.Option(help="Dimensions, where they can be chosen.")] = None,
     objective: Annotated[

@@ -1,4 +1,4 @@
-"""Energies to learn from, by name: Gaussian mixtures, funnels, many wells, a Cox process, a posterior, a user's own.
+"""Energies to learn from, by name: mixtures, funnels, many wells, a Cox process, a posterior, angles, a user's own.
 
 | name | is | dim | log Z |
 | --- | --- | --- | --- |
@@ -7,6 +7,7 @@
 | `many-well` | pairs of a double well and a Gaussian | 32, or any even number | exact |
 | `cox` | a log-Gaussian Cox process on a grid | 1600, or any square | unknown |
 | `digits` | the posterior of an autoencoder's latent given an image | 10 | unknown |
+| `von-mises` | a mixture of von Mises distributions of angles | 2, or any number | 0 |
 | `module:attribute` | the user's own | its own | if it says so |
 """
 
@@ -22,6 +23,7 @@ from helicell.core.samplers.energies.many_well import ManyWell
 from helicell.core.samplers.energies.mixtures import GaussianMixture, grid_mixture
 from helicell.core.samplers.energies.user import UserEnergy, load_energy
 from helicell.core.samplers.energies.vae import DigitPosterior
+from helicell.core.samplers.energies.von_mises import VonMisesMixture, spread_mixture
 
 __all__ = [
     "ENERGIES",
@@ -34,12 +36,14 @@ __all__ = [
     "ManyWell",
     "Target",
     "UserEnergy",
+    "VonMisesMixture",
     "grid_mixture",
     "load_energy",
     "make_energy",
+    "spread_mixture",
 ]
 
-ENERGIES = ("gmm9", "gmm25", "funnel", "easy-funnel", "many-well", "cox", "digits")
+ENERGIES = ("gmm9", "gmm25", "funnel", "easy-funnel", "many-well", "cox", "digits", "von-mises")
 
 
 def make_energy(name: str, dim: int | None = None) -> Energy:
@@ -74,6 +78,8 @@ def make_energy(name: str, dim: int | None = None) -> Energy:
         energy = CoxProcess(math.isqrt(dim) if dim else 40)
     elif name == "digits":
         energy = DigitPosterior(dim or 10)
+    elif name == "von-mises":
+        energy = spread_mixture(dim or 2)
     else:
         raise unknown_option("energy", name, (*ENERGIES, "module:attribute"))
     if dim is not None and energy.dim != dim:

@@ -17,7 +17,7 @@ from helicell.core.errors import InputError
 
 
 class Energy:
-    """The logarithm of an unnormalised density on R^dim, called the log reward.
+    """The logarithm of an unnormalised density on R^dim, or on the torus of dim angles, called the log reward.
 
     A subclass sets `dim` and gives `log_reward`; everything else has a default. Conditional energies have a positive
     `condition_dim`, and take one condition for each point.
@@ -30,8 +30,11 @@ class Energy:
         Dimensions of a condition; 0 for an energy without conditions.
     log_z
         The logarithm of the normalising constant, where it is known.
+    periodic
+        Whether the coordinates are angles in radian; the log reward then has a period of 2 pi in each.
     variance
-        A good variance for the reference process at time 1: it should cover the target.
+        A good variance for the reference process at time 1: it should cover the target. For angles, how far a path
+        should come from its uniform start.
     modes, mode_radius
         Centres of the modes [modes, dim], and the distance within which a point counts as belonging to one of them.
     """
@@ -39,6 +42,7 @@ class Energy:
     dim: int
     condition_dim: int = 0
     log_z: float | None = None
+    periodic: bool = False
     variance: float = 1.0
     modes: Tensor | None = None
     mode_radius: float = 0.0

@@ -20,8 +20,8 @@ from helicell.core.samplers.energies.energy import Energy
 class UserEnergy(Energy):
     """An object with `dim` and `log_reward(x: [batch, dim]) -> [batch]`, dressed as an `Energy`.
 
-    What else it may have: `log_z`, `sample(count, generator)`, `value_and_gradient(x)`, `variance`, `modes` and
-    `mode_radius`. Gradients come from automatic differentiation unless it gives them.
+    What else it may have: `log_z`, `sample(count, generator)`, `value_and_gradient(x)`, `periodic`, `variance`, `modes`
+    and `mode_radius`. Gradients come from automatic differentiation unless it gives them.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class UserEnergy(Energy):
             raise InputError(message)
         self.inner = inner
         self.dim = inner.dim
-        for name in ("log_z", "variance", "modes", "mode_radius"):
+        for name in ("log_z", "periodic", "variance", "modes", "mode_radius"):
             if getattr(inner, name, None) is not None:
                 setattr(self, name, getattr(inner, name))
 
