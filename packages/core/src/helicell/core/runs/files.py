@@ -47,6 +47,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush_to_disk(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,12 +1,16 @@
 """The output folder of a job: it belongs to one set of settings, is never mixed with other results, and can resume.
 
 settings.yaml   the settings that the job was started with
+inputs.json     checksums of what it reads, where that matters for resuming
+status.json     how far it is; see `helicell.core.runs.status`
 log.jsonl       one line an event, with its time
 metrics.json    what was measured
 manifest.json   versions, seed, checksums; written last, so a folder that has one is finished
 """
 
 import json
+import shutil
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +24,7 @@ from helicell.core.runs.settings import Settings
 SETTINGS_NAME = "settings.yaml"
 METRICS_NAME = "metrics.json"
 LOG_NAME = "log.jsonl"
+INPUTS_NAME = "inputs.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,16 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: str | Path, settings: Settings, *, resume: bool = False) -> Self:
+    def create(
+        cls,
+        path: str | Path,
+        settings: Settings,
+        *,
+        resume: bool = False,
+        replace: bool = False,
+        inputs: Mapping[str, str] | None = None,
+        may_differ: Collection[str] = (),
+    ) -> Self:
         """Claim a folder for a job with these settings.
 
         Parameters
@@ -51,6 +65,13 @@ class RunFolder:
         resume
             Whether to continue a job that was interrupted in this folder. Without it, only an absent or empty folder
             is taken.
+        replace
+            Whether a job of the same kind that cannot be continued, as its settings or inputs were others, gives way:
+            the folder is emptied.
+        inputs
+            Checksum of everything that the job reads, by name; a job is resumed with the same ones only.
+        may_differ
+            Settings in which a resumed job may differ, such as how far it goes; the new ones are kept.
 
         Raises
         ------
@@ -62,15 +83,30 @@ class RunFolder:
             message = f"the output folder {path} is a file; choose another name"
             raise InputError(message)
         if path.is_dir() and any(not is_partial(file) for file in path.iterdir()):
-            cls._check_occupied(path, settings, resume=resume)
-            remove_partial(path)
-            return cls(path)
+            difference = cls._difference(path, settings, inputs or {}, may_differ, resume=resume or replace)
+            if difference is None and resume:
+                remove_partial(path)
+                if settings != type(settings).from_yaml(path / SETTINGS_NAME):
+                    settings.to_yaml(path / SETTINGS_NAME)
+                return cls(path)
+            if not replace:
+                message = (
+                    f"the folder {path} was made with other {difference}; "
+                    "resume with the same ones, or choose another output folder"
+                )
+                raise InputError(message)
+            _remove_contents(path)
         path.mkdir(parents=True, exist_ok=True)
+        if inputs:
+            write_json(path / INPUTS_NAME, dict(inputs))
         settings.to_yaml(path / SETTINGS_NAME)
         return cls(path)
 
     @staticmethod
-    def _check_occupied(path: Path, settings: Settings, *, resume: bool) -> None:
+    def _difference(
+        path: Path, settings: Settings, inputs: Mapping[str, str], may_differ: Collection[str], *, resume: bool
+    ) -> str | None:
+        """Say in which setting or input the job in an occupied folder differs, if it does."""
         if not resume:
             message = f"the output folder {path} holds other results; choose another, or pass --resume to continue it"
             raise InputError(message)
@@ -78,14 +114,14 @@ class RunFolder:
             message = f"the folder {path} cannot be resumed, it holds no {SETTINGS_NAME}; choose another output folder"
             raise InputError(message)
         earlier = type(settings).from_yaml(path / SETTINGS_NAME).to_mapping()
-        differing = sorted(key for key, value in settings.to_mapping().items() if earlier[key] != value)
-        if differing:
-            key = differing[0]
-            message = (
-                f"the folder {path} was made with other settings ({key}: {earlier[key]} there, "
-                f"{settings.to_mapping()[key]} now); resume with the same ones, or choose another output folder"
-            )
-            raise InputError(message)
+        for key, value in sorted(settings.to_mapping().items()):
+            if earlier[key] != value and key not in may_differ:
+                return f"settings ({key}: {earlier[key]} there, {value} now)"
+        known = json.loads((path / INPUTS_NAME).read_text(encoding="utf-8")) if (path / INPUTS_NAME).is_file() else {}
+        for name in sorted(known):
+            if inputs.get(name) != known[name]:
+                return f"inputs ({name} has changed since)"
+        return None
 
     @property
     def finished(self) -> bool:
@@ -105,3 +141,12 @@ class RunFolder:
     def finish(self, manifest: Manifest) -> None:
         """Write `manifest.json`, which marks the job as finished."""
         manifest.write(self.path)
+
+
+def _remove_contents(folder: Path) -> None:
+    """Empty a folder; its settings go last, so that it can be told what an interrupted removal left behind."""
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == SETTINGS_NAME):
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file)
+        else:
+            file.unlink()

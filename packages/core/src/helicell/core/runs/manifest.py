@@ -6,7 +6,7 @@ A manifest holds no time and no path of the machine, so a job that was killed an
 import json
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
@@ -46,6 +46,8 @@ class Manifest:
         SHA-256 of every file that the job made, by path relative to its folder.
     versions
         Python and the packages that decide the numbers.
+    sizes
+        Bytes of every output; taken from the files when the manifest is written.
     """
 
     kind: str
@@ -53,10 +55,13 @@ class Manifest:
     inputs: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=installed_versions)
+    sizes: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def write(self, folder: str | Path) -> None:
         """Write `manifest.json` into a folder, whole or not at all."""
-        write_json(Path(folder) / MANIFEST_NAME, asdict(self))
+        folder = Path(folder)
+        sizes = {name: (folder / name).stat().st_size for name in self.outputs if (folder / name).is_file()}
+        write_json(folder / MANIFEST_NAME, asdict(replace(self, sizes=sizes)))
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
