@@ -24,7 +24,7 @@ from helicell.protein.peptides import place_oxygens, unbroken_segments
 from helicell.protein.structures.chain import ATOMS, THREE_LETTER, Chain
 from helicell.protein.structures.names import SUFFIXES, file_stem, format_of
 
-__all__ = ["Structure", "StructureError", "read_backbone", "read_chains", "read_structure"]
+__all__ = ["Residues", "Structure", "StructureError", "read_backbone", "read_chains", "read_residues", "read_structure"]
 
 ONE_LETTER = {name: letter for letter, name in THREE_LETTER.items()}
 # Standard amino acids that stand in for the 21st and the 22nd.
@@ -70,16 +70,24 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Residues:
-    """The backbone residues of a file, in its order; an oxygen that is absent is NaN."""
+class Residues:
+    """The backbone residues of a file, in its order.
+
+    Attributes
+    ----------
+    coordinates
+        float32 [residues, 4, 3], atoms N, CA, C, O in Angstrom; an oxygen that is absent is NaN.
+    chain, number, letters
+        Of each residue its chain, its number with the insertion code if it has one, and its one-letter code.
+    """
 
     coordinates: NDArray[np.float32]
     chain: NDArray[np.str_]
     number: NDArray[np.str_]
     letters: NDArray[np.str_]
 
-    def __getitem__(self, part: Any) -> "_Residues":
-        return _Residues(self.coordinates[part], self.chain[part], self.number[part], self.letters[part])
+    def __getitem__(self, part: Any) -> "Residues":
+        return Residues(self.coordinates[part], self.chain[part], self.number[part], self.letters[part])
 
 
 def read_chains(path: str | Path) -> list[Chain]:
@@ -106,7 +114,7 @@ def read_chains(path: str | Path) -> list[Chain]:
 def read_structure(path: str | Path) -> Structure:
     """Read the chains of a file as :func:`read_chains` does, and whether the file declares a prediction."""
     path = Path(path)
-    residues, predicted = _read_residues(path)
+    residues, predicted = _parse_residues(path)
     stem = file_stem(path)
     chains: list[Chain] = []
     edges = np.flatnonzero(residues.chain[1:] != residues.chain[:-1]) + 1
@@ -123,6 +131,17 @@ def read_structure(path: str | Path) -> Structure:
     return Structure(tuple(chains), predicted)
 
 
+def read_residues(path: str | Path) -> Residues:
+    """Read the residues of all chains under the numbers that the file gives them.
+
+    Raises
+    ------
+    InputError
+        As for :func:`read_chains`.
+    """
+    return _parse_residues(Path(path))[0]
+
+
 def read_backbone(path: str | Path) -> Chain:
     """Read the one chain of a file, such as a generated backbone, whole even where its geometry is broken.
 
@@ -132,7 +151,7 @@ def read_backbone(path: str | Path) -> Chain:
         As for :func:`read_chains`, or if the file holds several chains.
     """
     path = Path(path)
-    residues, _ = _read_residues(path)
+    residues = read_residues(path)
     names = list(dict.fromkeys(residues.chain.tolist()))
     if len(names) > 1:
         raise StructureError(path, "several protein chains", f"{', '.join(names[:5])}; expected one, split it first")
@@ -140,7 +159,7 @@ def read_backbone(path: str | Path) -> Chain:
     return _make_chain(file_stem(path), complete)
 
 
-def _make_chain(name: str, residues: _Residues) -> Chain:
+def _make_chain(name: str, residues: Residues) -> Chain:
     sequence = "".join(residues.letters.tolist())
     # The display of names is a terminal's or a table's: keep them printable.
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
@@ -148,7 +167,7 @@ def _make_chain(name: str, residues: _Residues) -> Chain:
     return Chain(name, residues.coordinates, sequence, states)
 
 
-def _read_residues(path: Path) -> tuple[_Residues, bool]:
+def _parse_residues(path: Path) -> tuple[Residues, bool]:
     """Read and check a file; every way in which a parser can fail on a bad file becomes one `InputError`."""
     kind = format_of(path)
     if kind is None:
@@ -221,7 +240,7 @@ def _refuse_inflation(part: Any) -> None:
         _refuse_inflation(member)
 
 
-def _backbone_residues(path: Path, atoms: Any) -> _Residues:
+def _backbone_residues(path: Path, atoms: Any) -> Residues:
     """Gather N, CA, C and O of each residue; residues without the first three are left out."""
     names = atoms.atom_name
     # Calcium ions are called CA as well, in residues called CA.
@@ -246,7 +265,7 @@ def _backbone_residues(path: Path, atoms: Any) -> _Residues:
     first = np.flatnonzero(starts)[complete]
     letters = np.array([_letter(name) for name in atoms.res_name[first].tolist()])
     number = np.strings.add(labels[1, first], labels[2, first])
-    return _Residues(table[complete], labels[0, first], number, letters)
+    return Residues(table[complete], labels[0, first], number, letters)
 
 
 @lru_cache(maxsize=4096)
