@@ -16,11 +16,11 @@ OPTIONS = ("protein", "sample", "--length", "12,10-14", "--count", "3", "--steps
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return the checksums of all files but the log, which holds times."""
+    """Return the checksums of all files but the log and the status, which hold times."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.iterdir()
-        if path.name != "log.jsonl"
+        if path.name not in ("log.jsonl", "status.json")
     }
 
 

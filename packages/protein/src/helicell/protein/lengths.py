@@ -49,15 +49,24 @@ def parse_lengths(text: str) -> tuple[LengthRange, ...]:
     return tuple(ranges)
 
 
-def make_requests(ranges: tuple[LengthRange, ...], *, count: int, seed: int) -> list[Request]:
-    """Return `count` backbones of each entry; those of a range draw their lengths evenly, each from its own stream."""
-    requests: list[Request] = []
-    for entry in ranges:
-        for _ in range(count):
-            index = len(requests)
-            length = entry.least
-            if entry.most > entry.least:
-                generator = sample_generator(seed, index, stream="length")
-                length += int(torch.randint(entry.most - entry.least + 1, (), generator=generator))
-            requests.append(Request(index, length))
-    return requests
+def make_requests(
+    ranges: tuple[LengthRange, ...], *, count: int, seed: int, part: int = 1, parts: int = 1
+) -> list[Request]:
+    """Return `count` backbones of each entry; those of a range draw their lengths evenly, each from its own stream.
+
+    Of a job in several parts, only those of one: every `parts`-th from number `part` - 1 on.
+    """
+    return [_request(index, ranges[index // count], seed=seed) for index in range(part - 1, count * len(ranges), parts)]
+
+
+def candidate(index: int, ranges: tuple[LengthRange, ...], *, seed: int) -> Request:
+    """Return number `index` of an endless row of backbones that goes round the entries."""
+    return _request(index, ranges[index % len(ranges)], seed=seed)
+
+
+def _request(index: int, entry: LengthRange, *, seed: int) -> Request:
+    length = entry.least
+    if entry.most > entry.least:
+        generator = sample_generator(seed, index, stream="length")
+        length += int(torch.randint(entry.most - entry.least + 1, (), generator=generator))
+    return Request(index, length)

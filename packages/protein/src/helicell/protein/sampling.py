@@ -2,15 +2,13 @@
 
 OUT/sample_000007.cif   one file a backbone, written as soon as its batch is done
 OUT/samples.csv         index, file, length, seed, steps, model, sha256 of each
-OUT/settings.yaml, manifest.json, log.jsonl   as in every run folder
+OUT/tried.csv           where there is a filter: see `helicell.protein.campaign`
+OUT/settings.yaml, inputs.json, status.json, manifest.json, log.jsonl   as in every run folder
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -19,19 +17,23 @@ import torch
 from pydantic import Field
 
 from helicell.core.errors import InputError
-from helicell.core.runs.files import atomic_write, sha256, write_text
+from helicell.core.runs.files import sha256
 from helicell.core.runs.folder import RunFolder
-from helicell.core.runs.manifest import Manifest
+from helicell.core.runs.manifest import Manifest, checksums
 from helicell.core.runs.settings import Settings
+from helicell.core.runs.shards import parse_shard
+from helicell.core.runs.status import StatusFile
 from helicell.core.spaces.quaternions import from_matrix
+from helicell.protein.campaign import HOPELESS, ROUND, TRIED, Campaign, shard_candidates, share
+from helicell.protein.filtering import BackboneFilter
 from helicell.protein.frames import Frames
 from helicell.protein.generation import Backbone, Request, SamplingOptions, check_options, plan_batches, sample_batches
-from helicell.protein.lengths import make_requests, parse_lengths
-from helicell.protein.model import EMBEDDED, BackboneModel, load_model, model_path
+from helicell.protein.lengths import candidate, make_requests, parse_lengths
+from helicell.protein.model import EMBEDDED, load_model, model_path
 from helicell.protein.published.settings import RotationSchedule
-from helicell.protein.structures import write_backbone
+from helicell.protein.sample_files import TABLE, SampleRow, append_row, read_table, write_sample, write_table
 
-TABLE = "samples.csv"
+KIND = "protein sample"
 NOISE = ("translations", "quaternions")
 
 
@@ -56,19 +58,14 @@ class SamplingSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     format: Literal["cif", "pdb", "bcif", "npz"] = "cif"
     shard: str = Field("1/1", description="which part of the job: 2/8 is the second of eight")
+    filter: str | None = Field(None, description="condition on the measures of a backbone that is kept")
+    until: int | None = Field(None, ge=1, description="go on until so many passed the filter, instead of count")
+    at_most: int | None = Field(None, ge=1, description="backbones to try before giving up; 100 times until by default")
+    reference: str | None = Field(None, description="store of chains, where the filter names novelty")
 
 
-@dataclass(frozen=True, slots=True)
-class SampleRow:
-    """A row of the table of samples."""
-
-    index: int
-    file: str
-    length: int
-    seed: int
-    steps: int
-    model: str
-    sha256: str
+# How far a job goes can be changed when it is resumed.
+MAY_DIFFER = ("until", "at_most")
 
 
 def sample_to_folder(
@@ -76,6 +73,7 @@ def sample_to_folder(
     out: str | Path,
     *,
     resume: bool = False,
+    replace: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[SampleRow]:
     """Sample backbones into a folder.
@@ -88,6 +86,8 @@ def sample_to_folder(
         The folder; absent or empty, or with `resume` that of an interrupted job with the same settings.
     resume
         Keep the backbones that are there and whole, and make the others.
+    replace
+        Make the job anew in a folder of a job that was started with other settings or another model.
     progress
         Called with the number of backbones just done.
 
@@ -95,63 +95,126 @@ def sample_to_folder(
     ------
     InputError
         If something in the settings, the model or the folder does not fit; nothing is written then.
+    HelicellError
+        If too few backbones passed the filter.
     """
     noise = read_noise(Path(settings.noise)) if settings.noise else None
-    requests = plan_requests(settings, noise)
+    requests = [] if settings.until is not None else plan_requests(settings, noise)
+    _check_filter(settings)
     model_path(settings.model)
+    judge = BackboneFilter(settings.filter, settings.reference) if settings.filter is not None else None
     model = load_model(settings.model, device=settings.device)
     device = next(model.network.parameters()).device.type
     batches = plan_batches(requests, batch_size=settings.batch_size, device=device)
     check_options(model, _options(settings))
-    folder = RunFolder.create(out, settings, resume=resume)
-    rows = {row.index: row for row in _read_table(folder.path)} if resume else {}
-    progress(len(rows))
-    folder.log("resumed" if rows else "started", backbones=len(requests), done=len(rows), device=device)
-    missing = [batch for batch in batches if not all(request.index in rows for request in batch)]
-    for backbone in sample_batches(model, missing, seed=settings.seed, noise=noise, options=_options(settings)):
-        if backbone.index not in rows:
-            row = rows[backbone.index] = _write(folder.path, backbone, settings, model)
-            _append_row(folder.path, row)
-            progress(1)
-    ordered = [rows[index] for index in sorted(rows)]
-    write_text(folder.path / TABLE, _table(ordered))
     inputs = {f"model {model.name}": model.checksum} | ({"noise": sha256(settings.noise)} if settings.noise else {})
-    outputs = {row.file: row.sha256 for row in ordered} | {TABLE: sha256(folder.path / TABLE)}
+    inputs |= judge.inputs if judge is not None else {}
+    folder = RunFolder.create(out, settings, resume=resume, replace=replace, inputs=inputs, may_differ=MAY_DIFFER)
+
+    def sample(planned: list[list[Request]], known: Container[int]) -> Iterator[Backbone]:
+        missing = [batch for batch in planned if not all(request.index in known for request in batch)]
+        return sample_batches(model, missing, seed=settings.seed, noise=noise, options=_options(settings))
+
+    def write(backbone: Backbone) -> SampleRow:
+        steps = settings.steps or model.sampling.steps
+        return write_sample(folder.path, backbone, format=settings.format, steps=steps, model=model.name)
+
+    def sample_round(round_: list[Request], known: Container[int]) -> Iterator[Backbone]:
+        return sample(plan_batches(round_, batch_size=settings.batch_size, device=device), known)
+
+    if judge is None:
+        rows = {row.index: row for row in read_table(folder.path)}
+        progress(len(rows))
+        folder.log("resumed" if rows else "started", backbones=len(requests), done=len(rows), device=device)
+        with StatusFile(folder.path, KIND, total=len(requests), done=len(rows)) as status:
+            for backbone in sample(batches, rows):
+                if backbone.index not in rows:
+                    row = rows[backbone.index] = write(backbone)
+                    append_row(folder.path, row)
+                    status.advance()
+                    progress(1)
+            return _finish(folder, settings, list(rows.values()), inputs)
+    campaign = _campaign(settings, folder, judge, requests)
+    wanted = len(requests) if campaign.until is None else campaign.until
+    progress(campaign.found)
+    state = {"done": campaign.found, "tried": len(campaign.tried)}
+    folder.log("resumed" if campaign.tried else "started", backbones=wanted, device=device, **state)
+    with StatusFile(folder.path, KIND, total=wanted, **state) as status:
+        kept = campaign.run(sample_round, write, round_size=ROUND[device], status=status, progress=progress)
+        return _finish(folder, settings, kept, inputs)
+
+
+def _finish(
+    folder: RunFolder, settings: SamplingSettings, rows: list[SampleRow], inputs: dict[str, str]
+) -> list[SampleRow]:
+    """Write the table in order, and the manifest of everything."""
+    ordered = sorted(rows, key=lambda row: row.index)
+    write_table(folder.path, ordered)
+    tables = [TABLE, *([TRIED] if settings.filter is not None else [])]
+    outputs = {row.file: row.sha256 for row in ordered} | checksums(folder.path, tables)
     folder.log("finished", backbones=len(ordered))
-    folder.finish(Manifest("protein sample", seed=settings.seed, inputs=inputs, outputs=outputs))
+    folder.finish(Manifest(KIND, seed=settings.seed, inputs=inputs, outputs=outputs))
     return ordered
+
+
+def _campaign(
+    settings: SamplingSettings, folder: RunFolder, judge: BackboneFilter, requests: list[Request]
+) -> Campaign:
+    """Return the search of this shard: among its requests, or, until enough have passed, among endless candidates."""
+    if settings.until is None:
+        return Campaign(folder.path, judge, iter(requests), until=None, at_most=None)
+    part, parts = parse_shard(settings.shard)
+    ranges = parse_lengths(_length(settings))
+    return Campaign(
+        folder.path,
+        judge,
+        shard_candidates(lambda index: candidate(index, ranges, seed=settings.seed), part=part, parts=parts),
+        until=share(settings.until, part=part, parts=parts),
+        at_most=share(settings.at_most or HOPELESS * settings.until, part=part, parts=parts),
+    )
+
+
+def _check_filter(settings: SamplingSettings) -> None:
+    if settings.until is not None and settings.filter is None:
+        message = "--until counts the backbones that pass a --filter, which is missing; --count makes a number of them"
+        raise InputError(message)
+    if settings.at_most is not None and settings.until is None:
+        message = "--at-most ends a search with --until, which is missing"
+        raise InputError(message)
+    if settings.until is not None and settings.noise is not None:
+        message = "--until draws noise without end and cannot start from that of a file; leave out --noise"
+        raise InputError(message)
+    if settings.until is not None:
+        parse_lengths(_length(settings))
+        parse_shard(settings.shard)
+
+
+def planned_count(settings: SamplingSettings) -> int:
+    """Return how many backbones this shard of the job is to give, without planning each."""
+    if settings.until is not None:
+        part, parts = parse_shard(settings.shard)
+        return share(settings.until, part=part, parts=parts)
+    return len(plan_requests(settings, read_noise(Path(settings.noise)) if settings.noise else None))
 
 
 def plan_requests(settings: SamplingSettings, noise: Frames | None = None) -> list[Request]:
     """Return the backbones of this shard of the job."""
+    part, parts = parse_shard(settings.shard)
     if noise is not None:
         count, length = noise.translations.shape[:2]
         if settings.length not in (None, str(length)):
             message = f"the noise is for {length} residues, but the length asked for is {settings.length}; leave it out"
             raise InputError(message)
-        requests = [Request(index, length) for index in range(count)]
-    elif settings.length is None:
+        return [Request(index, length) for index in range(part - 1, count, parts)]
+    ranges = parse_lengths(_length(settings))
+    return make_requests(ranges, count=settings.count, seed=settings.seed, part=part, parts=parts)
+
+
+def _length(settings: SamplingSettings) -> str:
+    if settings.length is None:
         message = "say how long the backbones shall be, for example --length 80"
         raise InputError(message)
-    else:
-        requests = make_requests(parse_lengths(settings.length), count=settings.count, seed=settings.seed)
-    part, parts = parse_shard(settings.shard)
-    return requests[part - 1 :: parts]
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Read "2/8" as (2, 8).
-
-    Examples
-    --------
-    >>> parse_shard("2/8")
-    (2, 8)
-    """
-    part, slash, parts = text.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        message = f"cannot read the shard {text!r}; write for example 2/8 for the second of eight"
-        raise InputError(message)
-    return int(part), int(parts)
+    return settings.length
 
 
 def read_noise(path: Path) -> Frames:
@@ -200,62 +263,3 @@ def _options(settings: SamplingSettings) -> SamplingOptions:
         precision=settings.precision,
         trajectory=settings.trajectory,
     )
-
-
-def _write(folder: Path, backbone: Backbone, settings: SamplingSettings, model: BackboneModel) -> SampleRow:
-    path = folder / f"sample_{backbone.index:06d}.{settings.format}"
-    if settings.format == "npz":
-        _write_arrays(path, asdict_arrays(backbone.frames))
-    else:
-        write_backbone(path, backbone.coordinates, format=settings.format)
-    if backbone.trajectory is not None:
-        noisy, predicted = (asdict_arrays(frames) for frames in backbone.trajectory)
-        predictions = {f"predicted_{name}": value for name, value in predicted.items()}
-        _write_arrays(path.with_name(f"{path.stem}_trajectory.npz"), {**noisy, **predictions})
-    steps = settings.steps or model.sampling.steps
-    return SampleRow(backbone.index, path.name, backbone.length, backbone.seed, steps, model.name, sha256(path))
-
-
-def asdict_arrays(frames: Frames) -> dict[str, np.ndarray]:
-    """Return frames as named arrays."""
-    return {"translations": frames.translations.numpy(), "quaternions": frames.quaternions.numpy()}
-
-
-def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with atomic_write(path) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
-
-
-def _table(rows: Sequence[SampleRow], *, header: bool = True) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(SampleRow.__dataclass_fields__), lineterminator="\n")
-    if header:
-        writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return buffer.getvalue()
-
-
-def _append_row(folder: Path, row: SampleRow) -> None:
-    """Add a row to the table of a running job, in the order of finishing; the finished table is sorted."""
-    path = folder / TABLE
-    header = not path.exists()
-    with path.open("a", encoding="utf-8") as handle:
-        handle.write(_table([row], header=header))
-
-
-def _read_table(folder: Path) -> list[SampleRow]:
-    """Return the rows whose files are there and whole, and leave only these in the table."""
-    path = folder / TABLE
-    if not path.is_file():
-        return []
-    rows = []
-    for entry in csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()):
-        # A killed job may have left half a line.
-        if len(entry) != len(SampleRow.__dataclass_fields__) or not entry[0].isdecimal():
-            continue
-        index, file, length, seed, steps, model, checksum = entry
-        row = SampleRow(int(index), file, int(length), int(seed), int(steps), model, checksum)
-        if (folder / row.file).is_file() and sha256(folder / row.file) == row.sha256:
-            rows.append(row)
-    write_text(path, _table(rows))
-    return rows

@@ -12,6 +12,7 @@ EXAMPLES = """\b
 Examples:
   helicell protein sample --length 80 --count 16 --out backbones
   helicell protein sample --length 60-120 --count 1000 --shard 2/8 --out part2
+  helicell protein sample --length 80-100 --until 96 --filter "clashes == 0 and strand > 0.1" --out kept
   helicell protein sample --model reqflow.safetensors --length 100 --steps 20 --out published
 """
 
@@ -53,12 +54,25 @@ def command(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     file_format: Annotated[str, typer.Option("--format", help="cif, pdb, bcif, or npz for frames.")] = "cif",
     shard: Annotated[str, typer.Option(help="Part of the job: 2/8 makes the second of eight shares.")] = "1/1",
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help='Keep what passes, as "clashes == 0 and novelty < 0.6".')
+    ] = None,
+    until: Annotated[
+        int | None, typer.Option(help="Go on until so many have passed the filter; --count is not used then.")
+    ] = None,
+    at_most: Annotated[
+        int | None, typer.Option(help="With --until: give up after so many were tried; 100 times as many by default.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="Store of chains, where the filter names novelty.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted job in the same folder.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Start anew in the folder of a job with other settings or another model.")
+    ] = False,
     quiet: console.Quiet = False,
     as_json: console.Json = False,
 ) -> None:
     """Generate protein backbones: N, CA, C, O of chain A, one file each."""
-    from helicell.protein.sampling import SamplingSettings, plan_requests, read_noise, sample_to_folder
+    from helicell.protein.sampling import SamplingSettings, planned_count, sample_to_folder
 
     console.start_logging(quiet=quiet)
     settings = SamplingSettings.from_mapping(
@@ -81,12 +95,15 @@ def command(
             "precision": precision,
             "format": file_format,
             "shard": shard,
+            "filter": filter_,
+            "until": until,
+            "at_most": at_most,
+            "reference": str(reference) if reference else None,
         },
         source="options",
     )
-    total = len(plan_requests(settings, read_noise(noise) if noise else None))
-    with console.progress_bar("sampling", total, quiet=quiet) as advance:
-        rows = sample_to_folder(settings, out, resume=resume, progress=advance)
+    with console.progress_bar("sampling", planned_count(settings), quiet=quiet) as advance:
+        rows = sample_to_folder(settings, out, resume=resume, replace=replace, progress=advance)
     if as_json:
         console.print_json({"folder": str(out), "samples": [asdict(row) for row in rows]})
     elif not quiet:

@@ -202,6 +202,7 @@ def search(
     *,
     aligned: int = ALIGNED,
     excluded: Sequence[NDArray[np.integer]] | None = None,
+    index: ChainIndex | None = None,
     workers: int = 1,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Neighbour]:
@@ -217,6 +218,8 @@ def search(
         Reference chains that are aligned with each sample, out of those that come first.
     excluded : sequence of ndarray of int, optional
         Reference chains that do not count, for each sample.
+    index : ChainIndex, optional
+        Of the reference chains, where it is there already.
     workers : int
         Processes for the alignments; the result does not depend on it.
     advance : callable
@@ -227,7 +230,7 @@ def search(
     list of Neighbour
         One for each sample; chain -1 and score 0 where all references are shorter than three tenths of it.
     """
-    index = ChainIndex(chain.coordinates[:, CA] for chain in chains)
+    index = index or ChainIndex(chain.coordinates[:, CA] for chain in chains)
     shortlists = index.shortlist(samples, count=aligned, excluded=excluded, advance=advance)
     tasks = [
         (sample, [chains[int(chain)].coordinates[:, CA] for chain in shortlist])
