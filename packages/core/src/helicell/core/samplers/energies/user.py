@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helicell.core.errors import InputError
+from helicell.core.runs.objects import load_object
 from helicell.core.samplers.energies.energy import Energy
 
 
@@ -73,42 +69,7 @@ def load_energy(path: str) -> Energy:
     InputError
         If there is no such module or attribute, or it is not an energy.
     """
-    place, _, attribute = path.rpartition(":")
-    if not place or not attribute:
-        message = f"the energy {path!r} is neither a known name nor a path; give module:attribute or file.py:attribute"
-        raise InputError(message)
-    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
-    try:
-        found = getattr(module, attribute)
-    except AttributeError as error:
-        known = ", ".join(name for name in vars(module) if not name.startswith("_")) or "nothing"
-        message = f"{place} has no attribute {attribute!r}; it holds: {known}"
-        raise InputError(message) from error
+    found = load_object(path, what="energy")
     if isinstance(found, type) or (callable(found) and not hasattr(found, "log_reward")):
         found = found()
     return found if isinstance(found, Energy) else UserEnergy(found)
-
-
-def _load_module(name: str) -> ModuleType:
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        message = f"the module {name!r} of the energy cannot be imported: {error}"
-        raise InputError(message) from error
-    finally:
-        sys.path.remove(folder)
-
-
-def _load_file(file: Path) -> ModuleType:
-    if not file.is_file():
-        message = f"the file {file} of the energy does not exist"
-        raise InputError(message)
-    specification = importlib.util.spec_from_file_location(f"helicell_user_{file.stem}", file)
-    if specification is None or specification.loader is None:
-        message = f"the file {file} of the energy is not a Python file"
-        raise InputError(message)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
