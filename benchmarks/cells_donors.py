@@ -75,30 +75,38 @@ STUDIES = {"BCR-XL": bcrxl, "glioblastoma": glioblastoma}
 FOLDS = {"BCR-XL": 8, "glioblastoma": 5}
 
 
-def fold(study: str, number: int) -> pd.DataFrame:
-    """Return the table of measures with one donor of a study held out."""
+def fold(study: str, number: int) -> tuple[pd.DataFrame, list[float]]:
+    """Return the table of measures with one donor of a study held out, and the shares of the flow that are followed."""
     torch.set_num_threads(1)
     populations, preprocessing = STUDIES[study]()
     train, test = split_by_donor(populations, [populations.donors[number]])
     fitted = Preprocessing.fit(preprocessing, train)
-    return compare(train.responses(fitted), test.responses(fitted), seeds=SEEDS).table
+    models = trained(train.responses(fitted))
+    predictors = [*fit_baselines(train.responses(fitted)), *models]
+    shares = [model.model.share for model in models if model.name == "model"]
+    return evaluate_responses(predictors, test.responses(fitted), measures=MEASURES).table, shares
 
 
-def compare(train: list[Response], test: list[Response], *, seeds: tuple[int, ...]) -> Evaluation:
-    """Train the three models from every seed and measure all on the held-out populations."""
-    predictors: list[Any] = [*fit_baselines(train)]
+def trained(train: list[Response]) -> list[ModelPredictor]:
+    """Train the three models from every seed."""
+    found = []
     for name, settings in MODELS.items():
         chosen = PopulationFlowSettings.from_mapping({**COMMON, **settings})
-        predictors += [ModelPredictor(PopulationFlow.fit(train, chosen, seed=s), name=name, seed=s) for s in seeds]
-    return evaluate_responses(predictors, test, measures=MEASURES)
+        found += [ModelPredictor(PopulationFlow.fit(train, chosen, seed=s), name=name, seed=s) for s in SEEDS]
+    return found
 
 
-def study_rows(study: str, tables: list[pd.DataFrame]) -> list[Row]:
-    """Return the rows of a study from the tables of its folds."""
-    evaluation = Evaluation(pd.concat(tables, ignore_index=True))
+def study_rows(study: str, folds: list[tuple[pd.DataFrame, list[float]]]) -> list[Row]:
+    """Return the rows of a study from its folds."""
+    evaluation = Evaluation(pd.concat([table for table, _ in folds], ignore_index=True))
     summary = evaluation.summary()
     goals = {"mmd": 0.0100, "w2": 2.90} if study == "BCR-XL" else {}
-    found = [Row(f"{study}: held-out populations", evaluation.populations)]
+    shares = [share for _, found in folds for share in found]
+    found = [
+        Row(f"{study}: held-out populations", evaluation.populations),
+        Row(f"{study}: share of the flow that is followed, smallest", min(shares)),
+        Row(f"{study}: share of the flow that is followed, largest", max(shares)),
+    ]
     for measure, label in zip(MEASURES, ("MMD", "W2"), strict=True):
         for name, value in summary[measure].items():
             title = f"{study}: {label}, {name}"

@@ -17,6 +17,7 @@ from jaxtyping import install_import_hook
 CHECKED = (
     "helicell.cells.baselines",
     "helicell.cells.batches",
+    "helicell.cells.calibration",
     "helicell.cells.conditions",
     "helicell.cells.encoders",
     "helicell.cells.evaluation",
@@ -33,6 +34,7 @@ CHECKED = (
     "helicell.cells.timecourse.flow",
     "helicell.cells.timecourse.network",
     "helicell.cells.timecourse.paths",
+    "helicell.cells.ways",
     "helicell.core.dynamics",
     "helicell.core.paths",
     "helicell.core.samplers.coordinates",

@@ -20,6 +20,7 @@ QUICK = {
     "encoder": {"kind": "moments", "width": 16, "cells": 64},
     "cells": 64,
     "coupling": {"pool": 64},
+    "calibration": {"kind": "none"},
 }
 
 

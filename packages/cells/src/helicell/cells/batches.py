@@ -125,21 +125,30 @@ class PopulationBatches:
         """Go on from a position."""
         self.drawn = state["drawn"]
 
+    def among(self, numbers: Sequence[int]) -> PopulationBatches:
+        """Return a stream of some of the populations."""
+        return PopulationBatches(
+            [self.responses[number] for number in numbers],
+            [self.references[number] for number in numbers],
+            self.conditions.among(numbers),
+            coupling=self.coupling,
+            populations=self.populations,
+            cells=self.cells,
+            seed=self.seed,
+        )
+
     def batch(self, number: int) -> PopulationBatch:
         """Return one batch of the stream."""
         places = range(number * self.populations, (number + 1) * self.populations)
         chosen = [self._population(place) for place in places]
         hands = [self._hand(population, round_) for population, round_ in chosen]
-        rows = torch.tensor([population for population, _ in chosen])
         members = [self.responses[population] for population, _ in chosen]
         unbalanced = self.coupling.kind == "unbalanced"
         return PopulationBatch(
             torch.stack([r.control[hand.source] for r, hand in zip(members, hands, strict=True)]),
             torch.stack([r.treated[hand.target] for r, hand in zip(members, hands, strict=True)]),
             ReferenceBatch.of([self.references[population] for population, _ in chosen]),
-            ConditionBatch(
-                self.conditions.treatments[rows], self.conditions.given[rows], self.conditions.cell_types[rows]
-            ),
+            self.conditions.among([population for population, _ in chosen]),
             torch.stack([r.control[hand.free] for r, hand in zip(members, hands, strict=True)]) if unbalanced else None,
             torch.stack([hand.masses for hand in hands]) if unbalanced else None,
         )

@@ -47,6 +47,11 @@ class ConditionBatch:
         """Return the batch on a device."""
         return ConditionBatch(self.treatments.to(device), self.given.to(device), self.cell_types.to(device))
 
+    def among(self, rows: Sequence[int]) -> ConditionBatch:
+        """Return the conditions of some populations, in this order."""
+        chosen = torch.tensor(rows)
+        return ConditionBatch(self.treatments[chosen], self.given[chosen], self.cell_types[chosen])
+
 
 def parse_condition(text: str, *, dose: float | None = None) -> dict[str, float | None]:
     """Return the treatments that a condition names, each with its dose.

@@ -8,7 +8,6 @@ matching (FM), "index" is CGFM.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,19 +15,17 @@ import torch
 from torch import Tensor
 
 from helicell.cells.batches import PopulationBatches
+from helicell.cells.calibration import calibrate, fold_steps, folds_of
 from helicell.cells.columns import Columns
 from helicell.cells.conditions import ConditionBatch, Conditions
 from helicell.cells.network import PopulationNetwork, spread_within
-from helicell.cells.objective import PopulationObjective, build_path
+from helicell.cells.objective import PopulationObjective
 from helicell.cells.references import ReferenceBatch, check_population
 from helicell.cells.responses import PopulationKey, Response
 from helicell.cells.settings import PopulationFlowSettings
-from helicell.core.dynamics.guidance import ClassifierFree
-from helicell.core.dynamics.ode import integrate
-from helicell.core.dynamics.sde import simulate
+from helicell.cells.ways import Ways
 from helicell.core.errors import InputError
 from helicell.core.runs.seeds import sample_generator
-from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 from helicell.core.training.loop import minimise
 
 if TYPE_CHECKING:
@@ -37,10 +34,8 @@ if TYPE_CHECKING:
     from helicell.cells.populations import Populations
     from helicell.cells.preprocessing import Preprocessing
 
-ARCHITECTURE = "population flow"
 # Cells that are moved together; a result does not depend on how many there are in all.
 CHUNK = 16_384
-EMBEDDING, PREPROCESSING, NETWORK = "embedding.", "preprocessing.", "network."
 
 
 class PopulationFlow:
@@ -124,7 +119,7 @@ class PopulationFlow:
         settings = settings or PopulationFlowSettings()
         model, batches = cls.prepare(train, settings, preprocessing=preprocessing, embeddings=embeddings, seed=seed)
         objective = PopulationObjective(model.network).train().requires_grad_()
-        with _bar(settings.optimiser.steps, progress=progress) as advance:
+        with _bar(settings.optimiser.steps + len(folds_of(model)) * fold_steps(model), progress=progress) as advance:
 
             def told(step: int, loss: float) -> None:
                 advance(1)
@@ -132,7 +127,8 @@ class PopulationFlow:
                     report(step, loss)
 
             minimise(objective, batches, settings.optimiser, seed=seed, report=told)
-        model.network.eval().requires_grad_(requires_grad=False)
+            model.network.eval().requires_grad_(requires_grad=False)
+            calibrate(model, batches, seed=seed, report=lambda *_: advance(1))
         return model
 
     @classmethod
@@ -230,17 +226,13 @@ class PopulationFlow:
             If cells are not finite or have other features, or the treatment is unknown.
         """
         key = _as_key(condition, cell_type=cell_type, dose=dose)
-        references, conditions = self._prepared(control, population, key, embeddings, seed)
-        field = self._field(references, conditions, guidance=guidance)
-        shift = self._shift(references, conditions, guidance=guidance)
-        if self.network.keeps_means:
-            # The flow was trained to leave the mean of every population where it is; what is left of that is taken off.
-            shift = shift - (self._follow(field, references.cells[0], steps) - references.cells[0]).mean(dim=0)
+        told = self._prepared(control, population, key, embeddings, seed)
+        ways = Ways(self.network, *told, guidance=guidance, steps=steps)
         ends = []
         for number, chunk in enumerate(control.float().split(CHUNK)):
             x = chunk.to(self.device)
-            end = self._wander(field, x, steps, noise, seed, number) if noise else self._follow(field, x, steps)
-            ends.append((end + shift).cpu())
+            generator = sample_generator(seed, number, stream="noise")
+            ends.append((ways.random_ends(x, noise, generator) if noise else ways.ends(x)).cpu())
         return torch.cat(ends)
 
     @torch.no_grad()
@@ -280,17 +272,10 @@ class PopulationFlow:
             message = f"{points} points of a way were asked for, expected 2 or more: its ends"
             raise InputError(message)
         key = _as_key(condition, cell_type=cell_type, dose=dose)
-        references, conditions = self._prepared(control, population, key, embeddings, seed)
-        field = self._field(references, conditions, guidance=guidance)
-        shift = self._shift(references, conditions, guidance=guidance).cpu()
-        # Between two points the solver takes as many steps as make at least those of the settings on the whole way.
-        between = -(-self.settings.steps // (points - 1))
-        x, ways = control.float().to(self.device), [control.float().cpu()]
-        for number in range(1, points):
-            times = torch.linspace((number - 1) / (points - 1), number / (points - 1), between + 1)
-            x = integrate(field.velocity, x, times, method=self.settings.method).x  # type: ignore[assignment]
-            ways.append(x.cpu() + number / (points - 1) * shift)
-        return torch.stack(ways)
+        told = self._prepared(control, population, key, embeddings, seed)
+        ways = Ways(self.network, *told, guidance=guidance)
+        chunks = control.float().split(CHUNK)
+        return torch.cat([ways.states(chunk.to(self.device), points).cpu() for chunk in chunks], dim=1)
 
     def predict(
         self,
@@ -366,6 +351,11 @@ class PopulationFlow:
         )
 
     @property
+    def share(self) -> float:
+        """How much of the flow is followed, from 0 to 1; see `helicell.cells.calibration`."""
+        return float(self.network.share)
+
+    @property
     def device(self) -> torch.device:
         """Where the network is."""
         return self.network.field.spread.device
@@ -391,69 +381,13 @@ class PopulationFlow:
         references = ReferenceBatch.of([self.network.reference(whole.float(), seed=seed)]).to(self.device)
         return references, conditions
 
-    def _field(self, references: ReferenceBatch, conditions: ConditionBatch, *, guidance: float) -> _Followed:
-        context = self.network.context(references, conditions)
-        if guidance == 1:
-            return _Followed(self.network, context)
-        if not self.settings.condition.dropout:
-            message = (
-                "guidance needs a model that was trained with condition.dropout over 0; train one, or leave it at 1"
-            )
-            raise InputError(message)
-        everyone = torch.ones(1, dtype=torch.bool, device=self.device)
-        null = self.network.context(references, conditions, everyone)
-        return _Followed(self.network, context, null, guidance)
-
-    def _shift(self, references: ReferenceBatch, conditions: ConditionBatch, *, guidance: float) -> Tensor:
-        shift = self.network.shifts(references, conditions)
-        if guidance == 1:
-            return shift
-        return torch.lerp(self.network.shifts(references, conditions, average=True), shift, guidance)
-
-    def _follow(self, field: _Followed, x: Tensor, steps: int | None) -> Tensor:
-        method = self.settings.method
-        times = 1 if method == "dopri5" else steps or self.settings.steps
-        return integrate(field.velocity, x, times, method=method).x  # type: ignore[return-value]
-
-    def _wander(self, field: _Followed, x: Tensor, steps: int | None, noise: float, seed: int, number: int) -> Tensor:
-        if not self.network.noisy:
-            message = "noise needs a model that was trained with path.gamma; train one, or leave it at 0"
-            raise InputError(message)
-        path = build_path(self.settings.path)
-
-        def epsilon(t: Tensor) -> Tensor:
-            # As the square of gamma, so that nothing is divided by a gamma of zero at the ends.
-            return noise * torch.as_tensor(path.gamma.value(t)) ** 2
-
-        def score(x: Tensor, t: Tensor) -> Tensor:
-            gamma = torch.as_tensor(path.gamma.value(t)).clamp_min(1e-6)
-            return -field.noise(x, t) / gamma[:, None]
-
-        generator = sample_generator(seed, number, stream="noise")
-        times = 2 * (steps or self.settings.steps)
-        return simulate(field.velocity, score, x, times, epsilon=epsilon, generator=generator).x  # type: ignore[return-value]
-
     # ------------------------------------------------------------------------------------------------------- storage
 
     def save(self, path: str | Path) -> None:
         """Write the model with its card to one file; a model that was loaded is written to the same bytes."""
-        card = {
-            **self.card,
-            "architecture": ARCHITECTURE,
-            "settings": self.settings.to_mapping(),
-            "features": self.network.features,
-            "columns": None if self.columns is None else self.columns.to_mapping(),
-            "trained_on": [asdict(key) for key in self.trained_on],
-            "populations": self.network.populations,
-            "conditions": self.conditions.describe(),
-            "preprocessing": None if self.preprocessing is None else self.preprocessing.describe(),
-        }
-        tensors = {NETWORK + name: tensor for name, tensor in self.network.state_dict().items()}
-        for name, vector in (self.conditions.embeddings or {}).items():
-            tensors[EMBEDDING + name] = vector
-        if self.preprocessing is not None:
-            tensors |= {PREPROCESSING + name: tensor for name, tensor in self.preprocessing.state().items()}
-        save_checkpoint(path, tensors, card)
+        from helicell.cells.storing import save_model
+
+        save_model(self, path)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
@@ -471,78 +405,11 @@ class PopulationFlow:
         InputError
             If the file is missing, damaged or no model of this kind.
         """
+        from helicell.cells.storing import load_parts
         from helicell.core.runs.devices import choose_device
 
-        tensors, card = load_checkpoint(path)
-        if card.get("architecture") != ARCHITECTURE:
-            message = f"{path} holds a model of architecture {card.get('architecture')!r}, expected {ARCHITECTURE!r}"
-            raise InputError(message)
-        settings = PopulationFlowSettings.from_mapping(card["settings"], source=f"the card of {path}")
-        told = dict(card["conditions"])
-        embedded = told.pop("embedded")
-        embeddings = None if embedded is None else {name: tensors[EMBEDDING + name] for name in embedded}
-        conditions = Conditions(told.pop("treatments"), told.pop("cell_types"), embeddings=embeddings, **told)
-        with torch.random.fork_rng(devices=[]):
-            network = PopulationNetwork(
-                settings,
-                features=card["features"],
-                conditions=conditions,
-                populations=card["populations"],
-                spread=float(tensors[NETWORK + "field.spread"]),
-            )
-        try:
-            network.load_state_dict(_part(tensors, NETWORK))
-        except RuntimeError as error:
-            message = f"the weights in {path} do not fit its own card: {' '.join(str(error).split())[:300]}"
-            raise InputError(message) from error
-        preprocessing = None
-        if card["preprocessing"] is not None:
-            from helicell.cells.preprocessing import Preprocessing
-
-            preprocessing = Preprocessing.from_state(_part(tensors, PREPROCESSING), card["preprocessing"])
-        model = cls(
-            network,
-            conditions,
-            preprocessing=preprocessing,
-            columns=None if card["columns"] is None else Columns.from_mapping(card["columns"]),
-            trained_on=[PopulationKey(**key) for key in card["trained_on"]],
-            card=card,
-        )
-        return model.to(choose_device(device))
-
-
-class _Followed:
-    """The trained field of one population, as solvers call it.
-
-    Parameters
-    ----------
-    network
-        The network.
-    context
-        What the field knows of the population.
-    null, guidance
-        The same without the treatment, and by how much what it adds is exaggerated.
-    """
-
-    def __init__(
-        self, network: PopulationNetwork, context: Any, null: Any | None = None, guidance: float = 1.0
-    ) -> None:
-        self.network, self.features = network, network.features
-        conditional = self._outputs(context)
-        self.outputs = conditional
-        if null is not None:
-            self.outputs = ClassifierFree(conditional, self._outputs(null), scale=guidance)
-
-    def velocity(self, x: Any, t: Tensor) -> Tensor:
-        """Return the velocity at x [cells, features]."""
-        return self.outputs(x, t)[:, : self.features]
-
-    def noise(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the expected noise at x, in units of its standard deviation."""
-        return self.outputs(x, t)[:, self.features :] / self.network.field.spread
-
-    def _outputs(self, context: Any) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda x, t: self.network.field(x[None], t.expand(len(x))[None], context)[0]
+        network, conditions, others = load_parts(path)
+        return cls(network, conditions, **others).to(choose_device(device))
 
 
 def _training_data(
@@ -570,10 +437,6 @@ def _as_key(condition: str | PopulationKey, *, cell_type: str | None, dose: floa
     if isinstance(condition, PopulationKey):
         return condition
     return PopulationKey("", condition, cell_type=cell_type, dose=dose)
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _bar(total: int, *, progress: bool) -> Any:

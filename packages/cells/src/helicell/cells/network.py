@@ -83,6 +83,23 @@ class PopulationNetwork(nn.Module):
             self.growth = ConditionedField(
                 features, 1, channels=channels, settings=settings.field, spread=1.0, generator=generator
             )
+        # How much of the way of the flow cells go; see `calibration`.
+        self.share: Tensor
+        self.register_buffer("share", torch.ones(()))
+
+    @classmethod
+    def like(cls, other: PopulationNetwork, *, conditions: Conditions, seed: int) -> PopulationNetwork:
+        """Return an untrained network for the same data, with the same settings and random features."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(
+                other.settings,
+                features=other.features,
+                conditions=conditions,
+                populations=other.populations,
+                spread=float(other.field.spread),
+                seed=seed,
+            )
 
     @property
     def keeps_means(self) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from helicell.cells.batches import PopulationBatch
 from helicell.cells.network import PopulationNetwork
 from helicell.cells.settings import PathSettings
-from helicell.core.paths import Brownian, Interpolant, Quadratic, SineSquared, UniformTimes, linear
+from helicell.core.paths import Brownian, Interpolant, PathSample, Quadratic, SineSquared, UniformTimes, linear
 
 # Times are kept this far from the ends, where the velocity of Brownian bridges is infinite.
 MARGIN = 1e-3
@@ -64,15 +64,27 @@ class PopulationObjective(nn.Module):
                 losses["growth"] = self._growth(batch)
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
+    def velocities(self, batch: PopulationBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return the velocities of the network and of the coupled cells, both [populations, cells, features]."""
+        t, (sample, *_) = self._samples(batch, generator)
+        context = self.network.context(batch.references, batch.conditions)
+        x_t, dx_t = (cast(Tensor, part).view_as(batch.x_0) for part in (sample.x_t, sample.dx_t))
+        return self.network.field(x_t, t.view(x_t.shape[:2]), context)[..., : x_t.shape[2]].float(), dx_t
+
+    def _samples(self, batch: PopulationBatch, generator: torch.Generator) -> tuple[Tensor, list[PathSample]]:
+        """Return times and points of the paths of all cells; of noisy ones also those with the opposite noise."""
+        count = batch.x_0.shape[0] * batch.x_0.shape[1]
+        t = UniformTimes().sample(count, generator=generator, stratified=True).to(batch.x_0.device)
+        t = t.clamp_(MARGIN, 1 - MARGIN)
+        sample = self.path.at(batch.x_0.flatten(0, 1), batch.x_1.flatten(0, 1), t, generator=generator)
+        return t, [sample, self.path.mirrored(sample)] if self.path.noisy else [sample]
+
     def _velocity(
         self, batch: PopulationBatch, dropped: Tensor | None, generator: torch.Generator
     ) -> dict[str, Tensor]:
         context = self.network.context(batch.references, batch.conditions, dropped)
         shape, features = batch.x_0.shape[:2], batch.x_0.shape[2]
-        t = UniformTimes().sample(shape.numel(), generator=generator, stratified=True).to(batch.x_0.device)
-        t = t.clamp_(MARGIN, 1 - MARGIN)
-        sample = self.path.at(batch.x_0.flatten(0, 1), batch.x_1.flatten(0, 1), t, generator=generator)
-        samples = [sample, self.path.mirrored(sample)] if self.path.noisy else [sample]
+        t, samples = self._samples(batch, generator)
         spread = self.network.field.spread
         velocity, noise = [], []
         for one in samples:

@@ -87,6 +87,17 @@ class ConditionSettings(Settings):
     )
 
 
+class CalibrationSettings(Settings):
+    """How it is found out how much of the flow carries over to donors that were never seen."""
+
+    kind: Literal["held_out", "none"] = Field(
+        "held_out", description="by holding donors out once more within training, or not at all: all of the flow"
+    )
+    folds: int = Field(2, ge=2, description="parts of the donors, each held out once")
+    steps: float = Field(0.5, gt=0, le=1, description="training of each part, as a share of the steps of the model")
+    donors: int = Field(24, ge=2, description="with more donors than this all of the flow is followed, unasked")
+
+
 class PopulationFlowSettings(Settings):
     """Everything that determines the training of a `PopulationFlow`, but for its data and seed."""
 
@@ -96,6 +107,7 @@ class PopulationFlowSettings(Settings):
     shift: ShiftSettings = ShiftSettings()
     coupling: CouplingSettings = CouplingSettings()
     path: PathSettings = PathSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
     optimiser: OptimiserSettings = OptimiserSettings(steps=2000, warm_up=100, average_decay=0.995)
     populations: int = Field(4, ge=1, description="populations in a batch")
     cells: int = Field(256, ge=1, description="cells of each population in a batch")

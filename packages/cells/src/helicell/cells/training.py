@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from helicell.cells.baselines import fit_baselines
+from helicell.cells.calibration import calibrate
 from helicell.cells.evaluation import Evaluation, evaluate_responses
 from helicell.cells.flow import PopulationFlow
 from helicell.cells.objective import PopulationObjective
@@ -103,7 +104,9 @@ def train_to_folder(
     objective = PopulationObjective(model.network).train().requires_grad_()
     module = FlowTraining(objective, settings.model.optimiser, seed=settings.seed)
     fit(module, batches, folder=folder.path, resume=resume, progress=progress, **options)
-    model.network.eval().requires_grad_(requires_grad=False).cpu()
+    model.network.eval().requires_grad_(requires_grad=False)
+    calibrate(model, batches, seed=settings.seed)
+    model.network.cpu()
     model.card |= {
         "title": "Responses of cell populations",
         "data": {"sha256": _checksum(data), "populations": len(train), "held out": len(held_out) if held_out else 0},

@@ -188,14 +188,11 @@ class TimeBatches:
             first, last = self.paths[course].times[0], self.paths[course].times[-1]
             times.append(first + share * (last - first))
             points.append(self.paths[course].at(times[-1], self.cells, generator=generator))
-        rows = torch.tensor(chosen)
         return TimeBatch(
             torch.stack([point.x for point in points]),
             torch.stack([point.velocity for point in points]),
             torch.stack([point.growth for point in points]),
             torch.tensor(times),
             ReferenceBatch.of([self.references[course] for course in chosen]),
-            ConditionBatch(
-                self.conditions.treatments[rows], self.conditions.given[rows], self.conditions.cell_types[rows]
-            ),
+            self.conditions.among(chosen),
         )
