@@ -48,7 +48,12 @@ def run_broken(monkeypatch, run_cli):
     [
         (InputError("the length is 0,\n  expected 1 or more"), 2, "error: the length is 0, expected 1 or more\n"),
         (HelicellError("the job stopped"), 1, "error: the job stopped\n"),
-        (PermissionError(13, "Permission denied", "out"), 1, "error: Permission denied: out\n"),
+        (FileNotFoundError(2, "No such file", "in"), 1, "error: No such file: in\n"),
+        (
+            PermissionError(13, "Permission denied", "out"),
+            1,
+            "error: Permission denied: out; choose another folder, or ask for the right to use this one\n",
+        ),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (typer.Exit(3), 3, ""),
     ],

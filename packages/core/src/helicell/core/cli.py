@@ -4,6 +4,7 @@ A package adds its commands by an entry point of the group `helicell.cli`, whose
 Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -13,13 +14,21 @@ from typing import Annotated
 
 import typer
 
-from helicell.core import cli_run
+from helicell.core import cli_run, cli_runs
 from helicell.core.errors import HelicellError
 
 ENTRY_POINTS = "helicell.cli"
 FAILED = 1
 BAD_INPUT = 2
 INTERRUPTED = 130
+
+# What to do about errors of the system that stop a job in its output folder.
+ADVICE = {
+    errno.ENOSPC: "make room there and go on, with --resume where the command has it",
+    errno.EDQUOT: "make room there or ask for more, and go on, with --resume where the command has it",
+    errno.EROFS: "choose another output folder",
+    errno.EACCES: "choose another folder, or ask for the right to use this one",
+}
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _report(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), FAILED)
+        return _report(_describe(error), FAILED)
     if result == INTERRUPTED:
         return _report("interrupted", INTERRUPTED)
     return result if isinstance(result, int) else 0
@@ -65,6 +74,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_global_options)
     app.command("run", context_settings=cli_run.CONTEXT)(cli_run.command)
+    app.add_typer(cli_runs.app, name="runs")
     for entry in sorted(entry_points(group=ENTRY_POINTS)):
         try:
             group = entry.load()
@@ -103,6 +113,13 @@ def _with_hint(error: typer.TyperException) -> str:
     if not message or context is None:
         return message
     return f"{message.rstrip('.')}; see: {context.command_path} --help"
+
+
+def _describe(error: OSError) -> str:
+    """Return what the system says, of which file, and what can be done about it."""
+    told = f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    advice = ADVICE.get(error.errno or 0)
+    return f"{told}; {advice}" if advice else told
 
 
 def _report(message: str, code: int) -> int:

@@ -19,7 +19,9 @@ from helicell.core.errors import InputError, suggestion
 
 __all__ = ["Condition"]
 
+# Far more than anybody writes by hand, far less than Python could not follow.
 LONGEST = 2000
+DEEPEST = 50
 
 COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
     ast.Eq: operator.eq,
@@ -99,11 +101,14 @@ clashes, helix
         return bool(_judge(self._tree, values))
 
 
-def _check(tree: ast.expr, text: str, known: Collection[str], names: set[str]) -> bool:
+def _check(tree: ast.expr, text: str, known: Collection[str], names: set[str], *, depth: int = 0) -> bool:
     """Check an expression, gather its names, and tell whether it is true or false rather than a number."""
+    if depth > DEEPEST:
+        message = f"the condition {text[:60]!r}... is nested more than {DEEPEST} deep; write it flatter"
+        raise InputError(message)
 
     def need(part: ast.expr, *, truth: bool) -> None:
-        if _check(part, text, known, names) != truth:
+        if _check(part, text, known, names, depth=depth + 1) != truth:
             expected = "true or false" if truth else "a number"
             message = f"in the condition {text!r}, {ast.unparse(part)!r} is not {expected}; see: {_example(known)}"
             raise InputError(message)
