@@ -9,13 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
 from helicell.core.errors import InputError
 from helicell.protein.chains.store import ChainStore
 from helicell.protein.evaluation.neighbours import ChainIndex, search
 from helicell.protein.evaluation.parallel import ordered_map
-from helicell.protein.evaluation.similarity import count_clusters, mean_pairwise, mean_to_others, tm_matrix, tm_score
+from helicell.protein.evaluation.similarity import (
+    LINKAGES,
+    cluster,
+    count_clusters,
+    mean_pairwise,
+    mean_to_others,
+    tm_matrix,
+    tm_score,
+)
 from helicell.protein.evaluation.superposition import align_in_sequence, superpose, tm_distance
 from helicell.protein.structures import Chain, write_backbone
 
@@ -54,6 +63,26 @@ def test_means_of_a_matrix() -> None:
     assert mean_pairwise(matrix) == pytest.approx(0.5)
     np.testing.assert_allclose(mean_to_others(matrix), [0.5, 0.65, 0.35])
     assert np.isnan(mean_pairwise(np.eye(1)))
+
+
+def test_linkages_of_clusters() -> None:
+    """Single linkage gives the connected parts; of complete linkage any two members are alike; numbers ascend."""
+    scores = np.random.default_rng(4).uniform(0.2, 0.8, size=(24, 24))
+    matrix = np.triu(scores, 1) + np.triu(scores, 1).T + np.eye(24)
+    labels = {linkage: cluster(matrix, threshold=0.78, linkage=linkage) for linkage in LINKAGES}
+    count, parts = connected_components(matrix > 0.78)
+    assert labels["single"].tolist() == parts.tolist()
+    assert 1 < count < 24
+    for label in np.unique(labels["complete"]):
+        members = np.flatnonzero(labels["complete"] == label)
+        assert (matrix[np.ix_(members, members)] > 0.78).all()
+    counts = [count_clusters(matrix, threshold=0.78, linkage=linkage) for linkage in LINKAGES]
+    assert counts == sorted(counts)
+    for found in labels.values():
+        _, first = np.unique(found, return_index=True)
+        assert first.tolist() == sorted(first.tolist())
+    with pytest.raises(InputError, match="unknown linkage 'ward'"):
+        cluster(matrix, linkage="ward")
 
 
 def test_clusters_of_a_matrix() -> None:

@@ -16,10 +16,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.cluster.hierarchy import fcluster
+from scipy.cluster.hierarchy import linkage as hierarchy
 from scipy.spatial.distance import squareform
 
-from helicell.core.errors import InputError
+from helicell.core.errors import InputError, unknown_option
 from helicell.protein.evaluation.parallel import ordered_map
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SAME_FOLD = 0.5
 # TM-align needs a few residues to superpose; below this the score has no meaning (its d0 is set to 0.5 A up to 21).
 SHORTEST = 5
+LINKAGES = ("single", "average", "complete")
 
 
 class TMScores(NamedTuple):
@@ -139,16 +141,50 @@ def mean_to_others(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
     return (matrix.sum(axis=1) - np.diag(matrix)) / (count - 1) if count > 1 else np.full(count, np.nan)
 
 
-def count_clusters(matrix: NDArray[np.floating], *, threshold: float = SAME_FOLD) -> int:
-    """Count the folds in a matrix of scores.
+def cluster(
+    matrix: NDArray[np.floating], *, threshold: float = SAME_FOLD, linkage: str = "average"
+) -> NDArray[np.integer]:
+    """Group the chains of a matrix of scores into folds.
 
-    Chains are joined bottom-up as long as the mean score between two clusters is above the threshold (average
-    linkage).
+    Parameters
+    ----------
+    matrix : ndarray, shape (chains, chains)
+        Scores, as `tm_matrix` makes them.
+    threshold : float
+        Clusters are joined bottom-up as long as the score between two of them is above this.
+    linkage : str
+        What the score between two clusters is: that of their likest pair ("single"), the mean over pairs ("average"),
+        or that of their unlikest pair ("complete").
+
+    Returns
+    -------
+    ndarray of int, shape (chains,)
+        The number of each chain's cluster, 0 for that of the first chain, and on in the order in which they appear.
+
+    Raises
+    ------
+    InputError
+        If the linkage is unknown.
+
+    Examples
+    --------
+    >>> row = np.array([[1.0, 0.6, 0.3], [0.6, 1.0, 0.6], [0.3, 0.6, 1.0]])
+    >>> [cluster(row, linkage=name).tolist() for name in LINKAGES]
+    [[0, 0, 0], [0, 0, 1], [0, 0, 1]]
     """
+    if linkage not in LINKAGES:
+        raise unknown_option("linkage", linkage, LINKAGES)
     if len(matrix) < 2:
-        return len(matrix)
+        return np.zeros(len(matrix), dtype=np.int64)
     distances = squareform(1.0 - matrix, checks=False)
-    return int(fcluster(linkage(distances, method="average"), 1.0 - threshold, criterion="distance").max())
+    labels = fcluster(hierarchy(distances, method=linkage), 1.0 - threshold, criterion="distance")
+    _, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[numbers]
+
+
+def count_clusters(matrix: NDArray[np.floating], *, threshold: float = SAME_FOLD, linkage: str = "average") -> int:
+    """Count the folds in a matrix of scores; see `cluster`."""
+    return len(np.unique(cluster(matrix, threshold=threshold, linkage=linkage)))
 
 
 def _symmetric_score(pair: tuple[NDArray[np.floating], NDArray[np.floating]]) -> float:
