@@ -12,15 +12,22 @@ COMMANDS = {
     "import": "import_",
     "stats": "stats",
     "train": "train",
+    "rectify": "rectify",
     "convert": "convert",
     "sample": "sample",
+    "scaffold": "scaffold",
+    "assemble": "assemble",
+    "vary": "vary",
+    "steer": "steer",
     "design": "design",
+    "designability": "designability",
+    "benchmark": "benchmark",
     "evaluate": "evaluate",
     "report": "report",
 }
 
 app = typer.Typer(
-    help="Protein backbones: import chains, train or convert a flow, sample, design sequences, evaluate, report.",
+    help="Protein backbones: import chains, train a flow, sample, scaffold motifs, design sequences, evaluate, report.",
     no_args_is_help=True,
 )
 for name, module in COMMANDS.items():

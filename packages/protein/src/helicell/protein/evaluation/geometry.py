@@ -143,6 +143,13 @@ def count_backbone_clashes(coordinates: NDArray[np.floating]) -> int:
     return int(np.sum(distance < _LIMITS[first % 4, second % 4]))
 
 
+def count_clashes_between(one: NDArray[np.floating], other: NDArray[np.floating]) -> int:
+    """Count pairs of backbone atoms of two chains ``[residues, 4, 3]`` that are nearer than any contact in proteins."""
+    tree, neighbours = cKDTree(one.reshape(-1, 3)), cKDTree(other.reshape(-1, 3))
+    pairs = tree.sparse_distance_matrix(neighbours, _LIMITS.max(), output_type="ndarray")
+    return int(np.sum(pairs["v"] < _LIMITS[pairs["i"] % 4, pairs["j"] % 4]))
+
+
 def within(values: NDArray[np.floating], limits: tuple[float, float]) -> float:
     """Fraction of the values inside the closed range; 1.0 when there are none, as no limit is then broken."""
     return float(np.mean((values >= limits[0]) & (values <= limits[1]))) if values.size else 1.0
