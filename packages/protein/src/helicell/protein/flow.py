@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from helicell.core.paths import BetaTimes, GeodesicPath, Linear, MixtureTimes, Power, UniformTimes
+from helicell.core.paths import BetaTimes, GeodesicPath, Linear, MixtureTimes, Power, TimeDensity, UniformTimes
 from helicell.core.spaces import Euclidean, Product, UnitQuaternions, quaternions
 from helicell.protein.frames import Frames, centred
 from helicell.protein.losses import rotation_loss, structure_losses, translation_loss
@@ -40,15 +40,20 @@ def noise_frames(
 
 @dataclass(frozen=True, slots=True)
 class BackboneBatch:
-    """True backbones, padded: frames [batch, residues, ...], mask and residue numbers [batch, residues]."""
+    """True backbones, padded: frames [batch, residues, ...], mask and residue numbers [batch, residues].
+
+    `noise` are the frames that each backbone is paired with, shape [batch, residues, ...]; None for fresh ones.
+    """
 
     frames: Frames
     mask: Bool[Tensor, "batch residues"]
     index: Int[Tensor, "batch residues"]
+    noise: Frames | None = None
 
     def to(self, device: torch.device) -> BackboneBatch:
         """Return the batch on a device."""
-        return BackboneBatch(self.frames.to(device), self.mask.to(device), self.index.to(device))
+        noise = None if self.noise is None else self.noise.to(device)
+        return BackboneBatch(self.frames.to(device), self.mask.to(device), self.index.to(device), noise)
 
 
 class BackboneObjective(nn.Module):
@@ -60,14 +65,23 @@ class BackboneObjective(nn.Module):
         The denoiser.
     settings
         Noise, times and the weights of the losses.
+
+    Attributes
+    ----------
+    times
+        Density of the times.
+    huber
+        Error of a velocity beyond which its loss turns from squared to linear; None for squared throughout.
     """
+
+    huber: float | None = None
 
     def __init__(self, network: CompactNetwork, settings: ObjectiveSettings) -> None:
         super().__init__()
         self.network = network
         self.settings = settings
         late = BetaTimes(a=settings.late_time_exponent + 1)
-        self.times = MixtureTimes(UniformTimes(), late, weight=settings.uniform_time_share)
+        self.times: TimeDensity = MixtureTimes(UniformTimes(), late, weight=settings.uniform_time_share)
 
     def forward(self, batch: BackboneBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the losses, the one to minimise under "loss".
@@ -97,7 +111,9 @@ class BackboneObjective(nn.Module):
             self.settings.rotation_exponents[0]
             * (self.settings.rotation_exponents[1] / self.settings.rotation_exponents[0]) ** u
         )
-        noise = noise_frames(batch.mask, scale=self.settings.noise_scale, generator=generator)
+        noise = batch.noise
+        if noise is None:
+            noise = noise_frames(batch.mask, scale=self.settings.noise_scale, generator=generator)
         path = backbone_path(exponent)
         sample = path.sample(_point(noise), _point(true), t)
         left = torch.stack([schedule.remaining(t) for schedule in path.schedule], dim=1)  # type: ignore[union-attr]
@@ -111,8 +127,8 @@ class BackboneObjective(nn.Module):
         true = centred(batch.frames, mask)
         per_block = [
             (
-                translation_loss(predicted, true, mask, left[:, 0]).mean(),
-                rotation_loss(predicted, true, noisy.frames, mask, left[:, 1]).mean(),
+                translation_loss(predicted, true, mask, left[:, 0], huber=self.huber).mean(),
+                rotation_loss(predicted, true, noisy.frames, mask, left[:, 1], huber=self.huber).mean(),
             )
             for predicted in predictions
         ]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from helicell.core.dynamics.endpoint import Correction, EndpointStep, Predictor, follow_endpoint, time_grid
+from helicell.core.dynamics.rectified import follow_from_noise
 from helicell.core.errors import InputError
 from helicell.core.paths import GeodesicPath
 from helicell.core.runs.devices import choose_precision
@@ -94,8 +95,10 @@ class SamplingOptions:
         Above 1, steps get shorter towards the data.
     steric_sweeps
         Sweeps of steric guidance a step; 0 for none.
+    from_noise
+        Start every step at the noise again, as for rectified flows.
     rotation_schedule
-        Of published networks, instead of the four above: "clamped", "exponential" or "linear".
+        Of published networks, instead of the five above: "clamped", "exponential" or "linear".
     precision
         "auto", "float32" or "bfloat16".
     trajectory
@@ -108,12 +111,13 @@ class SamplingOptions:
     rotation_speed: float | None = None
     finer_at_data: float | None = None
     steric_sweeps: int | None = None
+    from_noise: bool | None = None
     rotation_schedule: str | None = None
     precision: str = "auto"
     trajectory: bool = False
 
 
-COMPACT_OPTIONS = ("rotation_exponent", "rotation_speed", "finer_at_data", "steric_sweeps")
+COMPACT_OPTIONS = ("rotation_exponent", "rotation_speed", "finer_at_data", "steric_sweeps", "from_noise")
 PUBLISHED_OPTIONS = ("rotation_schedule",)
 
 
@@ -292,9 +296,11 @@ def _walk(
     )
     exponent = _or(options.rotation_exponent, defaults.rotation_exponent)
     path = backbone_path(exponent * _or(options.rotation_speed, defaults.rotation_speed))
-    predict = _predictor(model, mask, index, backbone_path(exponent), precision=options.precision)
+    predict = endpoint_predictor(model, mask, index, backbone_path(exponent), precision=options.precision)
     correct = _steric_correction(_or(options.steric_sweeps, defaults.steric_sweeps), mask, index)
-    return follow_endpoint(predict, (start.translations, start.quaternions), times, path=path, correct=correct)
+    from_noise = defaults.from_noise if options.from_noise is None else options.from_noise
+    follow = follow_from_noise if from_noise else follow_endpoint
+    return follow(predict, (start.translations, start.quaternions), times, path=path, correct=correct)
 
 
 def _published_walk(
@@ -320,7 +326,22 @@ def _published_walk(
     )
 
 
-def _predictor(model: BackboneModel, mask: Tensor, index: Tensor, path: GeodesicPath, *, precision: str) -> Predictor:
+def endpoint_predictor(
+    model: BackboneModel, mask: Tensor, index: Tensor, path: GeodesicPath, *, precision: str
+) -> Predictor:
+    """Return the compact network as a function of a state, its time, and the previous prediction.
+
+    Parameters
+    ----------
+    model
+        A compact model.
+    mask, index
+        Which residues there are, and their numbers, shape [batch, residues].
+    path
+        Gives the times of translations and rotations that the network is told.
+    precision
+        "auto", "float32" or "bfloat16".
+    """
     dtype = choose_precision(precision, mask.device)
     schedules = path.schedule if isinstance(path.schedule, tuple) else (path.schedule, path.schedule)
 

@@ -36,21 +36,37 @@ def masked_mean(value: Tensor, mask: Tensor) -> Tensor:
     return (value * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
 
 
+def velocity_loss(error: Tensor, huber: float | None) -> Tensor:
+    """Return the squared error, or where `huber` is given one that goes on linearly from about there."""
+    return error.square() if huber is None else 2 * pseudo_huber(error, huber)
+
+
 def translation_loss(
-    predicted: Frames, true: Frames, mask: Bool[Tensor, "batch residues"], left: Float[Tensor, " batch"]
+    predicted: Frames,
+    true: Frames,
+    mask: Bool[Tensor, "batch residues"],
+    left: Float[Tensor, " batch"],
+    *,
+    huber: float | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Return the mean squared error of the translations' velocity per coordinate (nanometre), shape [batch]."""
+    """Return the mean loss of the translations' velocity per coordinate (nanometre), shape [batch]."""
     error = (predicted.translations - true.translations) / (10 * left[:, None, None])
-    return masked_mean(error.square(), mask[..., None])
+    return masked_mean(velocity_loss(error, huber), mask[..., None])
 
 
 def rotation_loss(
-    predicted: Frames, true: Frames, noisy: Frames, mask: Bool[Tensor, "batch residues"], left: Float[Tensor, " batch"]
+    predicted: Frames,
+    true: Frames,
+    noisy: Frames,
+    mask: Bool[Tensor, "batch residues"],
+    left: Float[Tensor, " batch"],
+    *,
+    huber: float | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Return the mean squared error of the body-frame angular velocity per coordinate (radian), shape [batch]."""
+    """Return the mean loss of the body-frame angular velocity per coordinate (radian), shape [batch]."""
     towards = quaternions.relative_rotation_vector(noisy.quaternions, predicted.quaternions)
     target = quaternions.relative_rotation_vector(noisy.quaternions, true.quaternions)
-    return masked_mean(((towards - target) / left[:, None, None]).square(), mask[..., None])
+    return masked_mean(velocity_loss((towards - target) / left[:, None, None], huber), mask[..., None])
 
 
 def structure_losses(

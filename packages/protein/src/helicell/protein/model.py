@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,13 @@ from helicell.protein.networks.framediff import FrameDiffNetwork
 from helicell.protein.published.settings import FrameDiffSampling, FrameDiffSettings
 from helicell.protein.settings import NetworkSettings, SamplingDefaults
 
+log = logging.getLogger(__name__)
+
 WEIGHTS = Path(__file__).parent / "weights"
 EMBEDDED = "compact"
+# What is sampled when no model is named and fewer steps than these are asked for.
+RECTIFIED = "rectified"
+FEW_STEPS = 20
 ARCHITECTURE = "compact"
 # Architectures by the name in the card: the network, its sizes, and how it is sampled.
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type[Settings], type[Settings]]] = {
@@ -58,6 +64,17 @@ class BackboneModel:
 def embedded_models() -> list[str]:
     """Return the names of the models that come with the package."""
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def default_model(steps: int | None = None) -> str:
+    """Return the embedded model to sample with so many steps when none is named: the rectified one when they are few.
+
+    It is said in the log when it is the rectified one.
+    """
+    if steps is None or steps >= FEW_STEPS or RECTIFIED not in embedded_models():
+        return EMBEDDED
+    log.info("fewer than %d steps: sampling the model %s; name another with --model", FEW_STEPS, RECTIFIED)
+    return RECTIFIED
 
 
 def model_path(model: str | Path) -> Path:

@@ -80,3 +80,6 @@ class SamplingDefaults(Settings):
     rotation_speed: float = Field(1.0, gt=0, description="how much faster orientations settle than the network is told")
     finer_at_data: float = Field(1.0, gt=0, description="above 1, steps get shorter towards the data")
     steric_sweeps: int = Field(2, ge=0, le=100, description="sweeps of steric guidance a step; 0 for none")
+    from_noise: bool = Field(
+        default=False, description="whether every step starts at the noise again, as for rectified flows"
+    )

@@ -108,7 +108,7 @@ def train_to_folder(
         raise InputError(message)
     folder = RunFolder.create(out, settings, resume=resume)
     module = train(settings, store, folder=folder.path, resume=resume, **options)
-    validation = _last_validation(folder)
+    validation = last_validation(folder)
     card = {
         "title": "Compact quaternion flow of protein backbones",
         "licence": "Apache-2.0",
@@ -133,7 +133,8 @@ def train_to_folder(
     return path
 
 
-def _last_validation(folder: RunFolder) -> dict[str, float]:
+def last_validation(folder: RunFolder) -> dict[str, float]:
+    """Return the step and the losses of the last validation in a run's log; empty where there was none."""
     entries = [json.loads(line) for line in (folder.path / LOG_NAME).read_text(encoding="utf-8").splitlines()]
     entry: dict[str, Any] = next((e for e in reversed(entries) if e["event"] == "validation"), {})
     return {name: value for name, value in entry.items() if name not in ("time", "event")}

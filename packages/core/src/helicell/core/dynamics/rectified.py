@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from helicell.core.citations import cited
-from helicell.core.dynamics.endpoint import EndpointStep, Predictor
+from helicell.core.dynamics.endpoint import Correction, EndpointStep, Predictor
 from helicell.core.dynamics.fields import CountedField, Field, Times, check_end, check_start, time_points
 from helicell.core.dynamics.ode import Solution
 from helicell.core.errors import InputError
@@ -43,7 +43,9 @@ def predict_endpoint(field: Field, *, path: GeodesicPath) -> Predictor:
     return predict
 
 
-def follow_from_noise(predict: Predictor, x_0: Point, times: Tensor, *, path: GeodesicPath) -> Iterator[EndpointStep]:
+def follow_from_noise(
+    predict: Predictor, x_0: Point, times: Tensor, *, path: GeodesicPath, correct: Correction | None = None
+) -> Iterator[EndpointStep]:
     """Walk towards the predicted ends, always from the original x_0; the last step's `endpoint` is the sample.
 
     The parameters are those of `follow_endpoint`, from which it differs in the update alone.
@@ -55,6 +57,8 @@ def follow_from_noise(predict: Predictor, x_0: Point, times: Tensor, *, path: Ge
         yield EndpointStep(t=float(t), x_t=x, endpoint=endpoint)
         if s < 1:
             x = path.space.geodesic(x_0, endpoint, path.fraction(torch.zeros_like(s), s))
+            if correct is not None:
+                x = correct(x, endpoint, float(t), float(s))
 
 
 @cited("lee2024improving")

@@ -11,6 +11,7 @@ from helicell.core import console
 EXAMPLES = """\b
 Examples:
   helicell protein sample --length 80 --count 16 --out backbones
+  helicell protein sample --length 80 --steps 10 --out quick
   helicell protein sample --length 60-120 --count 1000 --shard 2/8 --out part2
   helicell protein sample --length 80-100 --until 96 --filter "clashes == 0 and strand > 0.1" --out kept
   helicell protein sample --model reqflow.safetensors --length 100 --steps 20 --out published
@@ -22,7 +23,14 @@ def command(
     *,
     length: Annotated[str | None, typer.Option("--length", "-l", help="Residues: 80, or 60-120, or 60,80,100.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="Backbones of each length or range.")] = 16,
-    model: Annotated[str, typer.Option("--model", "-m", help="Embedded model or .safetensors file.")] = "compact",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Embedded model or .safetensors file; compact, or rectified for few steps, if not said.",
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Network evaluations a backbone; the model's by default.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the job; each backbone has its own stream.")] = 7,
     batch_size: Annotated[int | None, typer.Option(help="Backbones at once; does not change them.")] = None,
@@ -72,6 +80,7 @@ def command(
     as_json: console.Json = False,
 ) -> None:
     """Generate protein backbones: N, CA, C, O of chain A, one file each."""
+    from helicell.protein.model import default_model
     from helicell.protein.sampling import SamplingSettings, planned_count, sample_to_folder
 
     console.start_logging(quiet=quiet)
@@ -79,7 +88,7 @@ def command(
         {
             "length": length,
             "count": count,
-            "model": model,
+            "model": model if model is not None else default_model(steps),
             "steps": steps,
             "seed": seed,
             "batch_size": batch_size,
