@@ -81,6 +81,18 @@ def test_the_first_steps_of_both_walks_agree():
     assert not torch.allclose(kept[2].x_t, usual[2].x_t)
 
 
+def test_a_correction_moves_the_state_that_the_walk_goes_on_from():
+    """Each state but the first is the place on the way from the noise, corrected; the noise itself stays."""
+    path = GeodesicPath(Euclidean())
+    x_0, end = torch.zeros(1, 1, dtype=DOUBLE), torch.ones(1, 1, dtype=DOUBLE)
+
+    def shift(x, endpoint, t, s):
+        return x + 10 * s
+
+    walk = follow_from_noise(lambda x, t, _: end, x_0, time_grid(4), path=path, correct=shift)
+    assert [float(step.x_t) for step in walk] == pytest.approx([0, 2.75, 5.5, 8.25])
+
+
 @pytest.mark.parametrize(("times", "message"), [([0.2, 1], "original noise is at 0"), ([1, 0], "start at 1"), (0, "0")])
 def test_times_that_do_not_start_at_the_noise_are_refused(times, message):
     """The original noise is at time 0 and nowhere else."""
