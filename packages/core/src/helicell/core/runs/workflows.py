@@ -21,9 +21,12 @@ import yaml
 from helicell.core.errors import InputError, MissingPackageError, unknown_option
 from helicell.core.runs.settings import Settings
 
-__all__ = ["Workflow", "find_workflow", "run_workflow", "workflows"]
+__all__ = ["Workflow", "container_image", "find_workflow", "run_workflow", "workflows"]
 
 DEFAULT_PROFILE = "default"
+# The image that `containers/helicell.def` makes, as it is called there, and the variable that names another.
+IMAGE = "helicell.sif"
+IMAGE_VARIABLE = "HELICELL_IMAGE"
 # Snakemake's options that give a configuration.
 CONFIG_FILE_OPTIONS = ("--configfile", "--configfiles")
 CONFIG_OPTIONS = ("--config", "-C")
@@ -79,6 +82,14 @@ def workflows() -> dict[str, Workflow]:
     folder = _workflows_folder()
     found = sorted(file.parents[1] for file in folder.glob("*/workflow/Snakefile"))
     return {path.name: Workflow(path.name, path) for path in found}
+
+
+def container_image() -> str:
+    """Return the image that jobs run in where Snakemake is asked to use containers.
+
+    It is `helicell.sif` in the working directory, or what the environment variable HELICELL_IMAGE names.
+    """
+    return os.environ.get(IMAGE_VARIABLE) or IMAGE
 
 
 def find_workflow(name: str) -> Workflow:
