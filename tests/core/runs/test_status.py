@@ -50,6 +50,24 @@ def test_failures_say_why(tmp_path):
     assert (RunStatus.read(tmp_path).state, RunStatus.read(tmp_path).message) == ("failed", "KeyboardInterrupt")
 
 
+@pytest.mark.parametrize(
+    ("variables", "job"),
+    [
+        ({}, None),
+        ({"SLURM_JOB_ID": "17"}, "17"),
+        ({"SLURM_JOB_ID": "18", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}, "17_3"),
+    ],
+)
+def test_the_job_is_named_as_slurm_takes_it(tmp_path, monkeypatch, variables, job):
+    """A task of an array by its own name: the number of its job can be that of the whole array."""
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with StatusFile(tmp_path, "trial", total=1):
+        assert RunStatus.read(tmp_path).job == job
+
+
 def test_a_status_that_cannot_be_written_stops_nothing(tmp_path):
     """Telling how far the work is must not end it."""
     (tmp_path / "status.json").mkdir()

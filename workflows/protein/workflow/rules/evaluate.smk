@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        samples=shard_folders,
+        samples=shard_manifests,
         # A store that the target `import` makes is made first.
         reference=config["evaluate"]["reference"] or [],
     output:
@@ -20,7 +20,8 @@ rule evaluate:
         runtime=lambda wildcards, attempt: 120 * attempt,
         gpu=0,
     params:
+        samples=shard_pattern,
         reference=reference_option,
     shell:
-        "helicell protein evaluate {input.samples:q} {params.reference:q} --workers {threads} --out {output.metrics:q}"
+        "helicell protein evaluate {params.samples} {params.reference:q} --workers {threads} --out {output.metrics:q}"
         " > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 
 rule report:
     input:
-        samples=shard_folders,
+        samples=shard_manifests,
         metrics=rules.evaluate.output.metrics,
         table=rules.evaluate.output.table,
         reference=config["evaluate"]["reference"] or [],
@@ -25,9 +25,10 @@ rule report:
         runtime=lambda wildcards, attempt: 30 * attempt,
         gpu=0,
     params:
+        samples=shard_pattern,
         title=config["report"]["title"],
         structures=config["report"]["structures"],
         reference=reference_option,
     shell:
-        "helicell protein report {input.samples:q} --metrics {input.metrics:q} {params.reference:q}"
+        "helicell protein report {params.samples} --metrics {input.metrics:q} {params.reference:q}"
         " --title {params.title:q} --structures {params.structures} --out {output.page:q} > {log:q} 2>&1"

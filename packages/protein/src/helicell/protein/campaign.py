@@ -23,11 +23,11 @@ from pathlib import Path
 from helicell.core.errors import HelicellError
 from helicell.core.runs.files import write_text
 from helicell.core.runs.status import StatusFile
+from helicell.protein.evaluation.folder import TRIED
 from helicell.protein.filtering import BackboneFilter
 from helicell.protein.generation import Backbone, Request
 from helicell.protein.sample_files import SampleRow, append_row, read_table
 
-TRIED = "tried.csv"
 # Candidates that are made before it is asked whether they suffice: some batches of each kind of device.
 ROUND = {"cpu": 32, "cuda": 512, "mps": 64}
 # Candidates for each backbone that is wanted, after which a filter counts as hopeless unless asked otherwise.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from helicell.core.runs.files import write_text
 from helicell.core.runs.settings import Settings
@@ -36,6 +36,20 @@ class SampleStage(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="number format of the network")
     format: Literal["cif", "pdb", "bcif"] = Field("cif", description="file format of the backbones")
+    filter: str | None = Field(None, min_length=1, description="condition on the backbones to keep; null keeps all")
+    until: int | None = Field(None, ge=1, description="go on until so many passed the filter, instead of count")
+    at_most: int | None = Field(None, ge=1, description="backbones to try before giving up; null for 100 times until")
+    reference: str | None = Field(None, description="store of chains, where the filter names novelty")
+
+    @model_validator(mode="after")
+    def _until_needs_a_filter(self) -> Self:
+        if self.until is not None and self.filter is None:
+            message = "until counts the backbones that pass a filter, which is missing"
+            raise ValueError(message)
+        if self.until is not None and self.until < self.shards:
+            message = f"until is {self.until} and cannot be shared among {self.shards} shards; take fewer shards"
+            raise ValueError(message)
+        return self
 
 
 class EvaluateStage(Settings):

@@ -24,7 +24,8 @@ from helicell.core.runs.settings import Settings
 from helicell.core.runs.shards import parse_shard
 from helicell.core.runs.status import StatusFile
 from helicell.core.spaces.quaternions import from_matrix
-from helicell.protein.campaign import HOPELESS, ROUND, TRIED, Campaign, shard_candidates, share
+from helicell.protein.campaign import HOPELESS, ROUND, Campaign, shard_candidates, share
+from helicell.protein.evaluation.folder import TRIED
 from helicell.protein.filtering import BackboneFilter
 from helicell.protein.frames import Frames
 from helicell.protein.generation import Backbone, Request, SamplingOptions, check_options, plan_batches, sample_batches

@@ -50,7 +50,7 @@ class RunStatus:
     expected_end
         When all will be done at that rate.
     host, job
-        Where it runs, and the number of its Slurm job.
+        Where it runs, and its Slurm job as `scancel` takes it: 17, or 17_3 for a task of a job array.
     message
         Why it failed.
     """
@@ -146,7 +146,7 @@ class StatusFile:
             rate=rate,
             expected_end=_text(now + left) if left is not None and state == "running" else None,
             host=socket.gethostname(),
-            job=os.environ.get("SLURM_JOB_ID"),
+            job=_slurm_job(),
             message=message,
         )
         try:
@@ -158,6 +158,11 @@ class StatusFile:
     def _rate(self) -> float | None:
         hours = (time.monotonic() - self._began) / 3600
         return round((self.done - self._found) / hours, 3) if self.done > self._found and hours > 0 else None
+
+
+def _slurm_job() -> str | None:
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def _text(moment: datetime) -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from helicell.protein.structures import Chain
 
+# The table of all that a search for backbones made, kept or not; see `helicell.protein.campaign`.
+TRIED = "tried.csv"
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -40,14 +43,14 @@ def structure_files(folder: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the folder is absent or holds none.
+        If the folder is absent or holds none, unless a search found nothing to keep.
     """
     folder = Path(folder)
     if not folder.is_dir():
         message = f"{folder} is no folder; give the folder that holds the backbones"
         raise InputError(message)
     found = sorted(file for file in folder.iterdir() if is_structure_file(file) and not is_partial(file))
-    if not found:
+    if not found and not (folder / TRIED).is_file():
         message = f"the folder {folder} holds no structure file (.pdb, .cif, .bcif); give the folder of the backbones"
         raise InputError(message)
     return found
@@ -71,7 +74,7 @@ def read_samples(folder: str | Path, *, advance: Callable[[int], None] = lambda 
     Raises
     ------
     InputError
-        If the folder holds no structure file, or none that can be used.
+        If the folder holds no structure file (see `structure_files`), or none that can be used.
     """
     paths = structure_files(folder)
     files: list[str] = []
@@ -88,7 +91,7 @@ def read_samples(folder: str | Path, *, advance: Callable[[int], None] = lambda 
         except InputError as error:
             unreadable.append(Unreadable(path.name, str(error)))
         advance(1)
-    if not chains:
+    if paths and not chains:
         others = f", nor can the other {len(paths) - 1}" if len(paths) > 1 else ""
         message = f"{unreadable[0].reason}{others}"
         raise InputError(message)
