@@ -13,6 +13,7 @@ import torch
 from helicell.core.errors import InputError
 from helicell.core.runs.folder import LOG_NAME, RunFolder
 from helicell.core.runs.manifest import Manifest, checksums
+from helicell.core.runs.processes import is_first_process
 from helicell.core.training.fit import fit
 from helicell.core.training.module import FlowTraining
 from helicell.protein.chains.batching import ChainBatches, collate, pack
@@ -84,6 +85,8 @@ def train_to_folder(
 ) -> Path:
     """Train into a run folder and return the model file in it.
 
+    Of the processes of a distributed training, the first makes the folder and writes the model.
+
     Parameters
     ----------
     settings
@@ -106,8 +109,12 @@ def train_to_folder(
     if not len(split_clusters(chosen, validation_share=settings.chains.validation_share)[0]):
         message = f"all {len(chosen)} chains that fit the settings would be held out; import more chains"
         raise InputError(message)
-    folder = RunFolder.create(out, settings, resume=resume)
+    first = is_first_process()
+    folder = RunFolder.create(out, settings, resume=resume) if first else RunFolder.join(out, settings)
     module = train(settings, store, folder=folder.path, resume=resume, **options)
+    path = folder.path / MODEL
+    if not first:
+        return path
     validation = last_validation(folder)
     card = {
         "title": "Compact quaternion flow of protein backbones",
@@ -116,7 +123,6 @@ def train_to_folder(
         "training": settings.to_mapping(),
         "validation": validation,
     }
-    path = folder.path / MODEL
     objective = cast(BackboneObjective, module.objective)
     save_model(
         path, objective.network, sampling=SamplingDefaults(noise_scale=settings.objective.noise_scale), card=card

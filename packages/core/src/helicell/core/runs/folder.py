@@ -10,13 +10,14 @@ manifest.json   versions, seed, checksums; written last, so a folder that has on
 
 import json
 import shutil
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from helicell.core.errors import InputError
+from helicell.core.errors import HelicellError, InputError
 from helicell.core.runs.files import is_partial, remove_partial, write_json
 from helicell.core.runs.manifest import MANIFEST_NAME, Manifest
 from helicell.core.runs.settings import Settings
@@ -101,6 +102,33 @@ class RunFolder:
             write_json(path / INPUTS_NAME, dict(inputs))
         settings.to_yaml(path / SETTINGS_NAME)
         return cls(path)
+
+    @classmethod
+    def join(cls, path: str | Path, settings: Settings, *, patience: float = 120) -> Self:
+        """Take part in a job whose folder another process makes: wait until it has.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        settings
+            What this process was asked to do.
+        patience
+            Seconds to wait.
+
+        Raises
+        ------
+        HelicellError
+            If it has not been made by then.
+        """
+        path = Path(path)
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            if (path / SETTINGS_NAME).is_file() and type(settings).from_yaml(path / SETTINGS_NAME) == settings:
+                return cls(path)
+            time.sleep(0.1)
+        message = f"the first process has not made {path} within {patience:.0f} s; its own message says why"
+        raise HelicellError(message)
 
     @staticmethod
     def _difference(

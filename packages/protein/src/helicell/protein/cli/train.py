@@ -11,6 +11,7 @@ EXAMPLES = """\b
 Examples:
   helicell protein train --store stores/chains --out runs/compact
   helicell protein train mine.yaml --store stores/chains --out runs/mine --resume
+  srun --nodes 2 --ntasks-per-node 4 helicell protein train --store stores/chains --out runs/big --nodes 2 --devices 4
 """
 
 
@@ -33,6 +34,7 @@ def command(
     Without a settings file it repeats the recipe of the embedded model.
     """
     from helicell.core.runs.devices import choose_device
+    from helicell.core.runs.processes import is_first_process
     from helicell.protein.chains.store import ChainStore
     from helicell.protein.settings import TrainingSettings
     from helicell.protein.training import RECIPE, train_to_folder
@@ -43,14 +45,14 @@ def command(
         ChainStore.open(store),
         out,
         resume=resume,
-        progress=not quiet,
+        progress=not quiet and is_first_process(),
         accelerator=choose_device(device).type,
         devices=devices,
         num_nodes=nodes,
     )
-    if as_json:
+    if as_json and is_first_process():
         console.print_json({"model": str(path)})
-    elif not quiet:
+    elif not quiet and is_first_process():
         typer.echo(f"model: {path}")
 
 
