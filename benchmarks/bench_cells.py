@@ -18,10 +18,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from harness import RESULTS, Row, describe_commit, write_results
 
 WORKERS = 2
-PARTS = ("speed", "letters", "BCR-XL", "glioblastoma", "simulated", "time course")
+PARTS = ("speed", "memory", "letters", "BCR-XL", "glioblastoma", "simulated", "time course")
 # How the rows of each part begin.
 PREFIXES = {
-    "speed": ("training step", "predicted"),
+    "speed": ("training step", "predicted at"),
+    "memory": ("predicted 1,000,000",),
     "letters": ("letters",),
     "BCR-XL": ("BCR-XL",),
     "glioblastoma": ("glioblastoma",),
@@ -60,8 +61,11 @@ def _submit(
 ) -> dict[str, tuple[list[Future[Any]], Callable[[list[Any]], list[Row]]]]:
     import cells_donors
     import cells_letters
+    import cells_memory
 
     pending: dict[str, tuple[list[Future[Any]], Callable[[list[Any]], list[Row]]]] = {}
+    if "memory" in parts:
+        pending["memory"] = [pool.submit(cells_memory.rows)], _joined
     if "letters" in parts:
         tasks = [pool.submit(cells_letters.rows, name, seconds) for name in cells_letters.MODELS]
         pending["letters"] = tasks, _joined

@@ -68,8 +68,9 @@ def test_the_words_of_the_command_line(populations: Populations) -> None:
         ("donor=", "the hold-out is 'donor=', expected for example donor=A,B"),
         (
             "doner=A",
-            "unknown hold-out 'doner' (did you mean 'donor'?); choose one of: donor, condition, cell_type, combin",
+            "unknown hold-out 'doner' (did you mean 'donor'?); choose one of: donor, condition, cell_type, time",
         ),
+        ("time=soon", "the time that is held out is 'soon', expected a number"),
         ("combination=A", "the combination is 'A', expected for example donor:A+condition:X"),
         ("combination=donor:A+donor:B", "the combination is 'donor:A+donor:B'"),
         ("combination=dose:1", "unknown part of a combination 'dose'"),

@@ -111,7 +111,7 @@ def test_prediction_refuses_treatments_it_does_not_know(fails, study: Study, tmp
     fails("drug7", "predict", study.model, "--control", study.data, "--condition", "drug7")
     fails("drug7", "predict", study.model, "--control", study.data, "--condition", "drug1+drug7")
     (tmp_path / "vectors.csv").write_text("drug7,0.5,1.0\n")
-    embedding = ("--embedding", tmp_path / "vectors.csv")
+    embedding = ("--embeddings", tmp_path / "vectors.csv")
     fails("embedding", "predict", study.model, "--control", study.data, "--condition", "drug7", *embedding)
 
 

@@ -61,6 +61,31 @@ def test_train_predict_evaluate(run_cli, data, tmp_path):
     assert json.loads(result.out)["w2"]["model"] > 0
 
 
+def test_a_treatment_without_data_is_predicted_by_its_vector(run_cli, data, tmp_path):
+    """Vectors of treatments come from a file, in training as in prediction; a treatment without one is named."""
+    settings, known, new = tmp_path / "settings.yaml", tmp_path / "known.csv", tmp_path / "new.csv"
+    settings.write_text(SETTINGS, encoding="utf-8")
+    known.write_text("drug1,1.0,0.0\ndrug2,0.0,1.0\n", encoding="utf-8")
+    new.write_text("drug3,0.5,0.5\n", encoding="utf-8")
+    run, out = tmp_path / "run", tmp_path / "predicted.h5ad"
+    result = run_cli(
+        "cells", "train", data, *COLUMNS, "--settings", settings, "--embeddings", known, "--quiet", "--out", run
+    )
+    assert result.code == 0, result.err
+    assert set(Manifest.read(run).inputs) == {"donors.h5ad", "known.csv"}
+    predict = ("cells", "predict", run, "--control", data, "--condition", "drug3", "-o", out)
+    result = run_cli(*predict)
+    assert result.code == 2
+    assert "drug3" in result.err
+    result = run_cli(*predict, "--embeddings", new)
+    assert result.code == 0, result.err
+    new.write_text("drug1,1.0,0.0\n", encoding="utf-8")
+    result = run_cli("cells", "train", data, *COLUMNS, "--embeddings", new, "--out", tmp_path / "other")
+    assert result.code == 2
+    assert "drug2" in result.err
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

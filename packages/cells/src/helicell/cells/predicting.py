@@ -1,12 +1,14 @@
 """From AnnData to AnnData: control cells in, predicted cells out, with where they are from.
 
-Measurements are read, brought into the model's space, moved and brought back a block of cells at a time. Besides the
-result, what is held is the cells in the model's space, so a million of them need little.
+Measurements are read, brought into the model's space, moved and brought back a block of cells at a time. `move` holds
+the cells in the model's space; `predict` returns their measured features too, `predict_to_file` writes these block by
+block, so that a million cells of thousands of genes need no more than their few coordinates in the model's space.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from helicell.cells.populations import MINIMUM_CELLS, group_rows
 from helicell.cells.preprocessing import Preprocessing
 from helicell.cells.provenance import Provenance
 from helicell.cells.responses import PopulationKey
-from helicell.cells.tables import CHUNK_ROWS, Table, build_anndata, open_table
+from helicell.cells.tables import CHUNK_ROWS, Table, build_anndata, check_table_path, open_table, write_blocks
 from helicell.core.errors import InputError, unknown_option
 from helicell.core.runs.manifest import installed_versions
 
@@ -35,7 +37,90 @@ if TYPE_CHECKING:
 MODEL_SPACE, GROWTH = "X_helicell", "growth"
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Predicted cells in the model's space, with all that is said of them.
+
+    Attributes
+    ----------
+    cells
+        Shape [cells, dimensions].
+    obs, uns
+        Labels, and where the cells are from.
+    preprocessing
+        Leads back to the measured features.
+    """
+
+    cells: NDArray[np.float32]
+    obs: pd.DataFrame
+    uns: Mapping[str, str]
+    preprocessing: Preprocessing
+
+    def measured(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the measured features of the cells, a block of them at a time."""
+        for start in range(0, len(self.cells), CHUNK_ROWS):
+            yield self.preprocessing.inverse(self.cells[start : start + CHUNK_ROWS])
+
+    def anndata(self, values: NDArray[np.float32] | None) -> AnnData:
+        """Return the AnnData object with these values of the measured features, or without any."""
+        return build_anndata(
+            values,
+            features=self.preprocessing.kept_features,
+            obs=self.obs,
+            obsm={MODEL_SPACE: self.cells},
+            uns=self.uns,
+        )
+
+
 def predict(
+    model: PopulationFlow, control: AnnData | str | Path, condition: str, *, seed: int = 0, **options: Any
+) -> AnnData:
+    """Predict treated cells; see `PopulationFlow.predict`, and `move` for all options."""
+    moved = move(model, control, condition, seed=seed, **options)
+    values = np.empty((len(moved.cells), len(moved.preprocessing.kept)), dtype=np.float32)
+    begin = 0
+    for block in moved.measured():
+        values[begin : begin + len(block)] = block
+        begin += len(block)
+    return moved.anndata(values)
+
+
+def predict_to_file(
+    model: PopulationFlow,
+    control: AnnData | str | Path,
+    condition: str,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    **options: Any,
+) -> tuple[int, int]:
+    """Predict treated cells into a file: what `predict` returns, but the measured features are never all in memory.
+
+    Parameters
+    ----------
+    out
+        The file to write, .h5ad or .zarr.
+    model, control, condition, seed, **options
+        As for `move`.
+
+    Returns
+    -------
+    tuple of int
+        How many cells and features were written.
+
+    Raises
+    ------
+    InputError
+        As `move` and `tables.write_anndata`.
+    """
+    check_table_path(out)
+    moved = move(model, control, condition, seed=seed, **options)
+    without = moved.anndata(None)
+    write_blocks(out, without, moved.measured())
+    return without.shape
+
+
+def move(
     model: PopulationFlow,
     control: AnnData | str | Path,
     condition: str,
@@ -48,15 +133,15 @@ def predict(
     seed: int = 0,
     donors: Sequence[str] | None = None,
     facts: Mapping[str, str] | None = None,
-) -> AnnData:
-    """Predict treated cells; see `PopulationFlow.predict`.
+) -> Moved:
+    """Predict treated cells in the model's space.
 
     Parameters
     ----------
     model
         The model.
     control, condition, dose, embeddings, steps, guidance, noise, seed
-        As there.
+        As for `PopulationFlow.predict`.
     donors
         Only these; all unless given.
     facts
@@ -66,13 +151,13 @@ def predict(
     preprocessing = _preprocessing(model, control)
     table = _table(control, columns, preprocessing)
     rows = _control_rows(table, columns, donors)
-    before = _transformed(table, rows, preprocessing)
-    after, growth = np.empty_like(before), np.empty(len(rows), dtype=np.float32)
+    cells, growth = _transformed(table, rows, preprocessing), np.empty(len(rows), dtype=np.float32)
     options: dict[str, Any] = {"embeddings": embeddings, "seed": seed}
     for key, members in _populations(table, rows, columns, condition, dose):
-        cells = torch.from_numpy(before[members])
-        after[members] = model.transport(cells, key, steps=steps, guidance=guidance, noise=noise, **options).numpy()
-        growth[members] = model.growth(cells, key, **options).numpy() if model.network.growth is not None else 1
+        before = torch.from_numpy(cells[members])
+        growth[members] = model.growth(before, key, **options).numpy() if model.network.growth is not None else 1
+        # The populations are apart, so each takes the place of its control cells.
+        cells[members] = model.transport(before, key, steps=steps, guidance=guidance, noise=noise, **options).numpy()
     obs = table.obs.iloc[rows].copy()
     obs[columns.condition] = pd.Categorical([condition] * len(rows))
     if dose is not None and columns.dose is not None:
@@ -81,14 +166,8 @@ def predict(
         obs[GROWTH] = growth
     about = {"condition": condition, "seed": str(seed), "steps": str(steps or model.settings.steps)}
     about |= {"guidance": f"{guidance:g}", "noise": f"{noise:g}"} | installed_versions() | dict(facts or {})
-    settings = preprocessing.settings
-    return build_anndata(
-        _inverse(after, preprocessing),
-        features=preprocessing.kept_features,
-        obs=obs,
-        obsm={MODEL_SPACE: after},
-        uns=Provenance(columns, model.trained_on, settings, about).to_uns(),
-    )
+    provenance = Provenance(columns, model.trained_on, preprocessing.settings, about)
+    return Moved(cells, obs, provenance.to_uns(), preprocessing)
 
 
 def _columns(model: PopulationFlow) -> Columns:
@@ -166,14 +245,6 @@ def _transformed(table: Table, rows: NDArray[np.int64], preprocessing: Preproces
     for start in range(0, len(rows), CHUNK_ROWS):
         block = slice(start, start + CHUNK_ROWS)
         result[block] = preprocessing.transform(table.matrix(rows[block]))
-    return result
-
-
-def _inverse(cells: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    result = np.empty((len(cells), len(preprocessing.kept)), dtype=np.float32)
-    for start in range(0, len(cells), CHUNK_ROWS):
-        block = slice(start, start + CHUNK_ROWS)
-        result[block] = preprocessing.inverse(cells[block])
     return result
 
 

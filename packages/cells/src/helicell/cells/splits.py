@@ -7,14 +7,14 @@ stay: then its controls stay too, as they were measured for those as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from helicell.cells.populations import Populations
 from helicell.cells.responses import PopulationKey
 from helicell.core.errors import InputError, unknown_option
 
-KINDS = ("donor", "condition", "cell_type")
+KINDS = ("donor", "condition", "cell_type", "time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,16 @@ class HeldOut:
     donor: str | None = None
     condition: str | None = None
     cell_type: str | None = None
+    time: float | None = None
 
     def matches(self, key: PopulationKey) -> bool:
         """Tell whether a population is one of these."""
-        given = ((self.donor, key.donor), (self.condition, key.condition), (self.cell_type, key.cell_type))
+        given = (
+            (self.donor, key.donor),
+            (self.condition, key.condition),
+            (self.cell_type, key.cell_type),
+            (self.time, key.time),
+        )
         return all(wanted is None or wanted == value for wanted, value in given)
 
 
@@ -90,8 +96,8 @@ def parse_holdout(text: str) -> list[HeldOut]:
     Parameters
     ----------
     text
-        `donor=A,B`, `condition=X`, `cell_type=T`, or `combination=donor:A+condition:X`, several of them separated by
-        commas.
+        `donor=A,B`, `condition=X`, `cell_type=T`, `time=8`, or `combination=donor:A+condition:X`, several of them
+        separated by commas.
 
     Raises
     ------
@@ -100,10 +106,10 @@ def parse_holdout(text: str) -> list[HeldOut]:
 
     Examples
     --------
-    >>> parse_holdout("donor=A,B")
-    [HeldOut(donor='A', condition=None, cell_type=None), HeldOut(donor='B', condition=None, cell_type=None)]
+    >>> [entry.donor for entry in parse_holdout("donor=A,B")]
+    ['A', 'B']
     >>> parse_holdout("combination=donor:A+condition:X+Y")
-    [HeldOut(donor='A', condition='X+Y', cell_type=None)]
+    [HeldOut(donor='A', condition='X+Y', cell_type=None, time=None)]
     """
     kind, equals, listed = text.partition("=")
     values = [value for value in listed.split(",") if value]
@@ -114,7 +120,7 @@ def parse_holdout(text: str) -> list[HeldOut]:
         return [_combination(value) for value in values]
     if kind not in KINDS:
         raise unknown_option("hold-out", kind, [*KINDS, "combination"])
-    return [HeldOut(**{kind: value}) for value in values]
+    return [_held_out({kind: value}) for value in values]
 
 
 def _combination(text: str) -> HeldOut:
@@ -129,12 +135,24 @@ def _combination(text: str) -> HeldOut:
         if kind not in KINDS:
             raise unknown_option("part of a combination", kind, KINDS)
         given[kind] = value
-    return HeldOut(**given)
+    return _held_out(given)
+
+
+def _held_out(given: Mapping[str, str]) -> HeldOut:
+    """Return the entry of these texts, of which the time has to be a number."""
+    time = None
+    if "time" in given:
+        try:
+            time = float(given["time"])
+        except ValueError as error:
+            message = f"the time that is held out is {given['time']!r}, expected a number"
+            raise InputError(message) from error
+    return HeldOut(given.get("donor"), given.get("condition"), given.get("cell_type"), time)
 
 
 def _check_names(populations: Populations, entry: HeldOut) -> None:
     known = (populations.donors, populations.conditions, populations.cell_types)
-    for what, name, names in zip(KINDS, (entry.donor, entry.condition, entry.cell_type), known, strict=True):
+    for what, name, names in zip(KINDS, (entry.donor, entry.condition, entry.cell_type), known, strict=False):
         if name is not None and name not in names:
             raise unknown_option(what.replace("_", " "), name, names)
     if not any(entry.matches(key) for key in populations.keys):

@@ -66,7 +66,7 @@ def load_parts(path: str | Path) -> tuple[PopulationNetwork, Conditions, dict[st
             spread=float(tensors[NETWORK + "field.spread"]),
         )
     try:
-        network.load_state_dict(_part(tensors, NETWORK))
+        network.load_state_dict(part(tensors, NETWORK))
     except RuntimeError as error:
         message = f"the weights in {path} do not fit its own card: {' '.join(str(error).split())[:300]}"
         raise InputError(message) from error
@@ -74,7 +74,7 @@ def load_parts(path: str | Path) -> tuple[PopulationNetwork, Conditions, dict[st
     if card["preprocessing"] is not None:
         from helicell.cells.preprocessing import Preprocessing
 
-        preprocessing = Preprocessing.from_state(_part(tensors, PREPROCESSING), card["preprocessing"])
+        preprocessing = Preprocessing.from_state(part(tensors, PREPROCESSING), card["preprocessing"])
     others = {
         "preprocessing": preprocessing,
         "columns": None if card["columns"] is None else Columns.from_mapping(card["columns"]),
@@ -84,5 +84,6 @@ def load_parts(path: str | Path) -> tuple[PopulationNetwork, Conditions, dict[st
     return network, conditions, others
 
 
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -8,7 +8,8 @@ the other way, from values to AnnData, is built by `build_anndata`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 # Rows that are read at once from a file: 16,384 cells of 2,000 genes are 131 MB as float32.
 CHUNK_ROWS = 16_384
+# Numbers that are kept together in a file that is written piece by piece.
+CHUNK_NUMBERS = 1 << 18
 FORMATS = {".h5ad": "h5ad", ".zarr": "zarr"}
 
 
@@ -255,10 +258,41 @@ def write_anndata(path: str | Path, adata: AnnData) -> None:
     if path.exists():
         message = f"{path} exists; remove it first, or write elsewhere"
         raise InputError(message)
-    with atomic_folder(path) as temporary, warnings.catch_warnings():
-        # The format of zarr is anndata's to choose; it warns of its next choice at every write.
-        warnings.filterwarnings("ignore", message="Writing zarr v2")
+    with atomic_folder(path) as temporary, _quiet_zarr():
         adata.write_zarr(temporary)
+
+
+def write_blocks(path: str | Path, adata: AnnData, blocks: Iterable[NDArray[np.float32]]) -> None:
+    """Write an AnnData object without X as .h5ad or .zarr, with an X that comes a block of rows at a time.
+
+    Only one block is in memory at once; the file is the same as if all had been.
+
+    Raises
+    ------
+    InputError
+        As `write_anndata`.
+    """
+    path = Path(path)
+    if _format(path) == "h5ad":
+        import h5py
+
+        with atomic_write(path) as temporary:
+            adata.write_h5ad(temporary, compression="gzip")
+            with h5py.File(temporary, "a") as file:
+                file.pop("X", None)
+                options = {"compression": "gzip", "chunks": _chunks(adata.shape)}
+                _fill(file.create_dataset("X", adata.shape, dtype="float32", **options), blocks)
+        return
+    if path.exists():
+        message = f"{path} exists; remove it first, or write elsewhere"
+        raise InputError(message)
+    import zarr
+
+    with atomic_folder(path) as temporary, _quiet_zarr():
+        adata.write_zarr(temporary)
+        root = zarr.open_group(temporary, mode="a", use_consolidated=False)
+        _fill(root.create_array("X", shape=adata.shape, dtype="float32", chunks=_chunks(adata.shape)), blocks)
+        zarr.consolidate_metadata(root.store)
 
 
 def build_anndata(
@@ -276,11 +310,11 @@ def build_anndata(
     Parameters
     ----------
     values
-        The measurements, shape [cells, features], dense or sparse.
+        The measurements, shape [cells, features], dense or sparse; None for an object without X.
     features
         Their names.
     obs
-        Columns of the cells; cells are numbered where it brings no names.
+        Columns of the cells; cells are numbered where it brings no names. A frame where there are no values.
     var, obsm, layers, uns
         As in AnnData.
 
@@ -291,12 +325,35 @@ def build_anndata(
     """
     from anndata import AnnData
 
-    cells = values.shape[0]
+    cells = values.shape[0] if values is not None else len(cast(pd.DataFrame, obs))
     frame = obs.copy() if isinstance(obs, pd.DataFrame) else pd.DataFrame(obs or {}, index=range(cells))
     frame.index = frame.index.astype(str)
     about = var.copy() if var is not None else pd.DataFrame(index=list(features))
     about.index = pd.Index(list(features), dtype=str)
     return AnnData(values, obs=frame, var=about, obsm=dict(obsm or {}), layers=dict(layers or {}), uns=dict(uns or {}))
+
+
+def _fill(array: Any, blocks: Iterable[NDArray[np.float32]]) -> None:
+    """Write blocks of rows to an array of h5py or zarr, one after the other, and mark it as anndata does."""
+    array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    begin = 0
+    for block in blocks:
+        array[begin : begin + len(block)] = block
+        begin += len(block)
+
+
+def _chunks(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the part of X that a file keeps together: rows that are read fast both one by one and all."""
+    cells, features = shape
+    return max(min(cells, CHUNK_NUMBERS // max(features, 1)), 1), max(features, 1)
+
+
+@contextmanager
+def _quiet_zarr() -> Iterator[None]:
+    """The format of zarr is anndata's to choose; it warns of its next choice at every write."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Writing zarr v2")
+        yield
 
 
 def check_table_path(path: str | Path) -> None:

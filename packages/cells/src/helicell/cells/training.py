@@ -15,6 +15,7 @@ from helicell.cells.evaluation import Evaluation, evaluate_responses
 from helicell.cells.flow import PopulationFlow
 from helicell.cells.objective import PopulationObjective
 from helicell.cells.populations import Populations, read_populations
+from helicell.cells.predicting import read_embeddings
 from helicell.cells.preprocessing import Preprocessing
 from helicell.cells.responses import Response
 from helicell.cells.settings import TrainingSettings
@@ -60,7 +61,7 @@ def train_to_folder(
     *,
     resume: bool = False,
     progress: bool = True,
-    embeddings: Mapping[str, Tensor] | None = None,
+    embeddings: Mapping[str, Tensor] | str | Path | None = None,
     **options: Any,
 ) -> Path:
     """Train into a run folder and return the model file in it.
@@ -80,7 +81,7 @@ def train_to_folder(
     progress
         Show a progress bar.
     embeddings
-        Of treatments; see `PopulationFlow.fit`.
+        Of treatments, or a CSV file of them; see `PopulationFlow.fit` and `predicting.read_embeddings`.
     **options
         Of Lightning's `Trainer`.
 
@@ -91,6 +92,10 @@ def train_to_folder(
     """
     from helicell.core.training.fit import fit
 
+    inputs = {Path(data).name: _checksum(data)}
+    if isinstance(embeddings, str | Path):
+        inputs[Path(embeddings).name] = _checksum(embeddings)
+        embeddings = read_embeddings(embeddings)
     train, held_out = read_split(settings, data)
     preprocessing = Preprocessing.fit(settings.preprocessing, train)
     if held_out is not None:
@@ -100,7 +105,7 @@ def train_to_folder(
         train, settings.model, preprocessing=preprocessing, embeddings=embeddings, seed=settings.seed
     )
     # Claimed last, so that data which does not fit leaves no folder behind.
-    folder = RunFolder.create(out, settings, resume=resume)
+    folder = RunFolder.create(out, settings, resume=resume, inputs=inputs)
     objective = PopulationObjective(model.network).train().requires_grad_()
     module = FlowTraining(objective, settings.model.optimiser, seed=settings.seed)
     fit(module, batches, folder=folder.path, resume=resume, progress=progress, **options)
@@ -109,7 +114,11 @@ def train_to_folder(
     model.network.cpu()
     model.card |= {
         "title": "Responses of cell populations",
-        "data": {"sha256": _checksum(data), "populations": len(train), "held out": len(held_out) if held_out else 0},
+        "data": {
+            "sha256": inputs[Path(data).name],
+            "populations": len(train),
+            "held out": len(held_out) if held_out else 0,
+        },
         "training": settings.to_mapping(),
     }
     path = folder.path / MODEL
@@ -127,7 +136,7 @@ def train_to_folder(
         Manifest(
             "cells train",
             seed=settings.seed,
-            inputs={Path(data).name: _checksum(data)},
+            inputs=inputs,
             outputs=checksums(folder.path, outputs),
         )
     )

@@ -14,10 +14,13 @@ COMMANDS = {
     "predict": "predict",
     "evaluate": "evaluate",
     "report": "report",
+    "course": "course",
+    "interpolate": "interpolate",
+    "follow": "follow",
 }
 
 app = typer.Typer(
-    help="Populations of cells: simulate, train, predict responses, evaluate, report.",
+    help="Populations of cells: simulate, train, predict responses, evaluate, report; time courses.",
     no_args_is_help=True,
 )
 app.callback()(lambda: None)

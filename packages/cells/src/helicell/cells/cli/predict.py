@@ -20,7 +20,7 @@ def command(
     control: Annotated[Path, typer.Option(help="Control cells: .h5ad or .zarr; treated cells in it are left out.")],
     condition: Annotated[str, typer.Option(help="Treatment; several joined by +, each with its dose after @.")],
     dose: Annotated[float | None, typer.Option(help="Dose of treatments without one of their own.")] = None,
-    embedding: Annotated[
+    embeddings: Annotated[
         Path | None, typer.Option(help="CSV of vectors of treatments, one a row after its name, for unseen ones.")
     ] = None,
     donors: Annotated[str | None, typer.Option(help="Only these donors, with commas.")] = None,
@@ -35,31 +35,31 @@ def command(
 ) -> None:
     """Predict treated cells from control cells, one for each, in the measured features."""
     from helicell.cells.flow import PopulationFlow
-    from helicell.cells.predicting import predict, read_embeddings
-    from helicell.cells.tables import check_table_path, write_anndata
+    from helicell.cells.predicting import predict_to_file, read_embeddings
+    from helicell.cells.tables import check_table_path
     from helicell.core.runs.files import sha256
 
     console.start_logging(quiet=quiet)
     check_table_path(out)
     path = model / "model.safetensors" if model.is_dir() else model
-    predicted = predict(
+    cells, features = predict_to_file(
         PopulationFlow.load(path, device=device),
         control,
         condition,
+        out,
         dose=dose,
         donors=donors.split(",") if donors is not None else None,
-        embeddings=read_embeddings(embedding) if embedding is not None else None,
+        embeddings=read_embeddings(embeddings) if embeddings is not None else None,
         steps=steps,
         guidance=guidance,
         noise=noise,
         seed=seed,
         facts={"model": path.name, "SHA-256 of the model": sha256(path)},
     )
-    write_anndata(out, predicted)
     if as_json:
-        console.print_json({"predicted": str(out), "cells": predicted.n_obs, "features": predicted.n_vars})
+        console.print_json({"predicted": str(out), "cells": cells, "features": features})
     elif not quiet:
-        typer.echo(f"{predicted.n_obs} cells: {out}")
+        typer.echo(f"{cells} cells: {out}")
 
 
 command.__doc__ = f"{command.__doc__}\n\n{EXAMPLES}"

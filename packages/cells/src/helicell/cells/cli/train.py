@@ -1,14 +1,12 @@
 """`helicell cells train`: a model of responses from a table of cells."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from helicell.cells.cli.reading import read_metrics, read_values, tell_trained
 from helicell.core import console
-
-if TYPE_CHECKING:
-    from helicell.cells.settings import TrainingSettings
 
 EXAMPLES = """\b
 Examples:
@@ -32,6 +30,10 @@ def command(
         typer.Option(help="Test populations: donor=A,B, condition=X or combination=donor:A+condition:X; repeatable."),
     ] = None,
     preprocessing: Annotated[str | None, typer.Option(help="none, arcsinh or counts.")] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(help="CSV of vectors of treatments, one a row after its name: treatments are known by them."),
+    ] = None,
     minimum_cells: Annotated[int | None, typer.Option(help="Leave out populations with fewer cells a side.")] = None,
     settings: Annotated[Path | None, typer.Option(help="Settings file (YAML); options given here win.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything; 0 by default.")] = None,
@@ -45,6 +47,7 @@ def command(
 
     The metrics of the test, beside those of the baselines, are in metrics.json of the run folder.
     """
+    from helicell.cells.settings import TrainingSettings
     from helicell.cells.training import train_to_folder
     from helicell.core.runs.devices import choose_device
 
@@ -59,58 +62,28 @@ def command(
         "features": features.split(",") if features is not None else None,
     }
     options = {"seed": seed, "holdout": holdout or None, "minimum_cells": minimum_cells}
-    chosen = _settings(settings, columns, options, preprocessing)
-    path = train_to_folder(
-        chosen, data, out, resume=resume, progress=not quiet, accelerator=choose_device(device).type, devices=1
+    values = read_values(
+        settings,
+        columns=columns,
+        options=options,
+        preprocessing=preprocessing,
+        needed=("donor", "condition", "control"),
     )
-    metrics = _metrics(out)
+    path = train_to_folder(
+        TrainingSettings.from_mapping(values, source=str(settings) if settings is not None else "options"),
+        data,
+        out,
+        resume=resume,
+        progress=not quiet,
+        embeddings=embeddings,
+        accelerator=choose_device(device).type,
+        devices=1,
+    )
+    metrics = read_metrics(out)
     if as_json:
         console.print_json({"model": str(path), "metrics": metrics})
     elif not quiet:
-        if metrics:
-            names = list(metrics["mmd"])
-            rows = [(name, *(metrics[measure][name] for measure in ("w1", "w2", "mmd"))) for name in names]
-            console.print_table("held-out populations", ("", "W1", "W2", "MMD"), rows)
-        typer.echo(f"model: {path}")
-
-
-def _settings(
-    file: Path | None, columns: dict[str, Any], options: dict[str, Any], preprocessing: str | None
-) -> "TrainingSettings":
-    """Return the settings of a file with what was given on the command line."""
-    import yaml
-
-    from helicell.cells.settings import TrainingSettings
-    from helicell.core.errors import InputError
-
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            message = f"cannot read the settings file {file}: {' '.join(str(error).split())}"
-            raise InputError(message) from error
-    if not isinstance(values, dict):
-        message = f"{file} holds a {type(values).__name__}, expected a mapping of keys to values"
-        raise InputError(message)
-    values |= {name: value for name, value in options.items() if value is not None}
-    values["columns"] = {
-        **values.get("columns", {}),
-        **{name: value for name, value in columns.items() if value is not None},
-    }
-    missing = [f"--{name}" for name in ("donor", "condition", "control") if name not in values["columns"]]
-    if missing:
-        message = f"give {', '.join(missing)}, or a settings file with the columns"
-        raise InputError(message)
-    if preprocessing is not None:
-        values["preprocessing"] = {**values.get("preprocessing", {}), "kind": preprocessing}
-    return TrainingSettings.from_mapping(values, source=str(file) if file is not None else "options")
-
-
-def _metrics(folder: Path) -> dict[str, Any]:
-    import json
-
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        tell_trained(path, metrics, title="held-out populations")
 
 
 command.__doc__ = f"{command.__doc__}\n\n{EXAMPLES}"

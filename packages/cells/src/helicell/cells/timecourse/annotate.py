@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from helicell.cells.preprocessing import Preprocessing
 from helicell.cells.timecourse.courses import Courses
-from helicell.core.errors import InputError
+from helicell.core.errors import InputError, unknown_option
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -96,6 +96,37 @@ def annotated(
     if len(times):
         result.obsm["trajectory"] = trajectories.reshape(adata.n_obs, -1)
         result.uns["trajectory"] = {"times": np.asarray(times, dtype=float), "dimensions": size[1]}
+    return result
+
+
+def followed(
+    adata: AnnData, model: TimeCourseFlow, *, times: Sequence[float] = (), embedding: str | None = None
+) -> AnnData:
+    """Return `annotated` with the columns and the preprocessing that the model was trained with.
+
+    Parameters
+    ----------
+    adata, model, times
+        As there.
+    embedding
+        Of the cells, such as "umap" for `obsm["X_umap"]`; velocities are drawn in it as `obsm["velocity_umap"]`.
+
+    Raises
+    ------
+    InputError
+        As there, or if the model knows no columns, or there is no such embedding.
+    """
+    from helicell.cells.timecourse.predicting import table_parts
+
+    if embedding is not None and f"X_{embedding}" not in adata.obsm:
+        raise unknown_option("embedding", embedding, [name.removeprefix("X_") for name in adata.obsm])
+    columns, preprocessing = table_parts(model)
+    courses = Courses.from_anndata(adata, columns)
+    result = annotated(adata, courses, model, preprocessing=preprocessing, times=times)
+    if embedding is not None:
+        result.obsm[f"velocity_{embedding}"] = embedded_velocity(
+            result.obsm["X_flow"], result.obsm["velocity_flow"], np.asarray(result.obsm[f"X_{embedding}"])
+        )
     return result
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from jaxtyping import Float
@@ -20,17 +20,18 @@ from helicell.cells.encoders.moments import MomentsEncoder
 from helicell.cells.references import ReferenceBatch, check_population
 from helicell.cells.responses import PopulationKey
 from helicell.cells.timecourse.clock import SharedClock
-from helicell.cells.timecourse.courses import Course
+from helicell.cells.timecourse.courses import Course, TimeColumns
 from helicell.cells.timecourse.network import TimeBatches, TimeNetwork, TimeObjective
 from helicell.cells.timecourse.paths import CoursePaths
 from helicell.cells.timecourse.settings import TimeFlowSettings
 from helicell.core.dynamics.ode import integrate
 from helicell.core.errors import InputError
 from helicell.core.runs.seeds import sample_generator
-from helicell.core.training.checkpoint import load_checkpoint, save_checkpoint
 from helicell.core.training.loop import minimise
 
-ARCHITECTURE = "time course flow"
+if TYPE_CHECKING:
+    from helicell.cells.preprocessing import Preprocessing
+
 # Cells that are moved together.
 CHUNK = 16_384
 # Logarithms of masses stay within this, so that none is zero or infinite.
@@ -69,6 +70,10 @@ class TimeCourseFlow:
         The courses that it was trained on.
     times
         First and last time, between which it knows anything.
+    preprocessing
+        From measured features to the model's space and back, where the model was trained on such.
+    columns
+        What told the courses apart that it was trained on, where these came from a table.
     card
         Whatever else is worth knowing: data, licence, metrics.
     """
@@ -82,10 +87,13 @@ class TimeCourseFlow:
         keys: Sequence[PopulationKey],
         *,
         times: tuple[float, float],
+        preprocessing: Preprocessing | None = None,
+        columns: TimeColumns | None = None,
         card: Mapping[str, Any] | None = None,
     ) -> None:
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.settings, self.conditions, self.keys, self.times = network.settings, conditions, tuple(keys), times
+        self.preprocessing, self.columns = preprocessing, columns
         self.card: dict[str, Any] = dict(card or {})
 
     @classmethod
@@ -94,6 +102,8 @@ class TimeCourseFlow:
         courses: Sequence[Course],
         settings: TimeFlowSettings | None = None,
         *,
+        preprocessing: Preprocessing | None = None,
+        columns: TimeColumns | None = None,
         seed: int = 0,
         report: Callable[[int, float], None] | None = None,
     ) -> Self:
@@ -105,6 +115,8 @@ class TimeCourseFlow:
             Of at least two visits each, in the space of the model.
         settings
             Everything but data and seed; the defaults unless given.
+        preprocessing, columns
+            What the courses went through and where they are from, to be kept with the model.
         seed
             Of weights, plans and draws.
         report
@@ -143,7 +155,7 @@ class TimeCourseFlow:
             paths, references, conditions.encode(keys), rows=settings.rows, cells=settings.cells, seed=seed
         )
         minimise(TimeObjective(network), batches, settings.optimiser, seed=seed, report=report)
-        return cls(network, conditions, keys, times=times)
+        return cls(network, conditions, keys, times=times, preprocessing=preprocessing, columns=columns)
 
     @torch.no_grad()
     def velocity(self, x: Float[Tensor, "cells features"], course: Course, time: float) -> Tensor:
@@ -255,16 +267,9 @@ class TimeCourseFlow:
 
     def save(self, path: str | Path) -> None:
         """Write the model with its card to one file; a model that was loaded is written to the same bytes."""
-        card = {
-            **self.card,
-            "architecture": ARCHITECTURE,
-            "settings": self.settings.to_mapping(),
-            "features": self.network.features,
-            "conditions": self.conditions.describe(),
-            "courses": [[key.donor, key.condition, key.cell_type, key.dose] for key in self.keys],
-            "times": list(self.times),
-        }
-        save_checkpoint(path, self.network.state_dict(), card)
+        from helicell.cells.timecourse.storing import save_model
+
+        save_model(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -275,23 +280,10 @@ class TimeCourseFlow:
         InputError
             If the file is missing, damaged or no model of this kind.
         """
-        tensors, card = load_checkpoint(path)
-        if card.get("architecture") != ARCHITECTURE:
-            message = f"{path} holds a model of architecture {card.get('architecture')!r}, expected {ARCHITECTURE!r}"
-            raise InputError(message)
-        told = {name: value for name, value in card["conditions"].items() if name != "embedded"}
-        conditions = Conditions(told.pop("treatments"), told.pop("cell_types"), **told)
-        keys = [PopulationKey(donor, condition, kind, dose) for donor, condition, kind, dose in card["courses"]]
-        with torch.random.fork_rng(devices=[]):
-            network = TimeNetwork(
-                TimeFlowSettings.from_mapping(card["settings"], source=f"the card of {path}"),
-                features=card["features"],
-                conditions=conditions,
-                courses=len(keys),
-                spread=float(tensors["field.spread"]),
-            )
-        network.load_state_dict(tensors)
-        return cls(network, conditions, keys, times=(card["times"][0], card["times"][1]), card=card)
+        from helicell.cells.timecourse.storing import load_parts
+
+        network, conditions, others = load_parts(path)
+        return cls(network, conditions, **others)
 
     def _told(self, course: Course, seed: int = 0) -> tuple[ReferenceBatch, ConditionBatch]:
         index = self.keys.index(course.key) if course.key in self.keys else -1
