@@ -24,6 +24,7 @@ COMMANDS = {
     "benchmark": "benchmark",
     "evaluate": "evaluate",
     "report": "report",
+    "conformers": "conformers",
 }
 
 app = typer.Typer(
