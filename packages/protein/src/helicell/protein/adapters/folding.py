@@ -204,7 +204,7 @@ def _cached(name: str) -> Path:
     except (OSError, ValueError) as error:
         message = (
             f"the weights {name!r} are neither a folder nor in the cache of the model hub; "
-            f"get them once with `hf download {PUBLISHED}` (8 GB), or give their folder"
+            f"get them once with `hf download {PUBLISHED}`, or give their folder"
         )
         raise InputError(message) from error
 
