@@ -7,7 +7,7 @@ The card lies inside the .safetensors file and, for people, beside it as `compac
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +20,28 @@ from helicell.protein.settings import SamplingDefaults
 SAMPLING = SamplingDefaults(steps=50, rotation_exponent=1.0, rotation_speed=2.5, finer_at_data=1.3, steric_sweeps=2)
 
 
-def card_text(card: Mapping[str, Any]) -> str:
-    """Return the card for people."""
+def card_text(
+    card: Mapping[str, Any], *, name: str = EMBEDDED, parts: Sequence[str] = ("data", "training", "sampling", "network")
+) -> str:
+    """Return the card of the model `name` for people, with these parts as they are."""
     measured, natural = card["samples"]["means"], card["samples"]["natural"]
     lines = [
-        f"# Model card: {EMBEDDED}",
+        f"# Model card: {name}",
         "",
         f"{card['title']}. Licence: {card['licence']}.",
         "",
         "| measure | samples | natural chains |",
         "| --- | --- | --- |",
-        *(f"| {name} | {value:.3f} | {_number(natural.get(name))} |" for name, value in measured.items()),
+        *(f"| {key} | {value:.3f} | {_number(natural.get(key))} |" for key, value in measured.items()),
         "",
         f"{card['samples']['how']} Validation losses after step {card['validation'].get('step')}: "
         + ", ".join(f"{k} {v:.4f}" for k, v in card["validation"].items() if k != "step")
         + ".",
         "",
-        *(f"- {name}: {card[name]}" for name in ("history", "limits") if name in card),
+        *(f"- {part}: {card[part]}" for part in ("history", "limits") if part in card),
         "",
         "```json",
-        json.dumps({name: card[name] for name in ("data", "training", "sampling", "network")}, indent=1),
+        json.dumps({part: card[part] for part in parts}, indent=1),
         "```",
         "",
     ]

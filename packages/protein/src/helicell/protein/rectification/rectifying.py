@@ -39,7 +39,7 @@ from helicell.protein.training import MODEL, last_validation
 # Every so many pairs, one is held out for the validation loss.
 HELD_OUT_EVERY = 20
 # Straightness is measured on so many walks of so many steps, from noise that no pair began with.
-WALKS, WALK_LENGTH, WALK_STEPS = 16, 80, 50
+WALKS, WALK_LENGTH, WALK_STEPS = 8, 80, 50
 
 
 @cited("liu2023flow", "yue2025reqflow")
