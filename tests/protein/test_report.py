@@ -1,6 +1,7 @@
 """The report shows what was measured, names how structures were chosen, and stands alone."""
 
 import io
+import json
 import re
 import zipfile
 from base64 import b64decode
@@ -13,6 +14,7 @@ import pytest
 
 from helicell.core.errors import InputError
 from helicell.core.reports import Report, Table, Tiles, Viewer, render
+from helicell.core.runs.files import sha256
 from helicell.core.runs.manifest import Manifest
 from helicell.protein.chains.store import ChainStore, write_store
 from helicell.protein.evaluation import evaluate
@@ -63,6 +65,23 @@ def report(results: Results) -> Report:
 def blocks(report: Report, kind: type) -> list:
     """All blocks of one kind at the top of the sections."""
     return [block for section in report.sections for block in section.blocks if isinstance(block, kind)]
+
+
+def test_a_large_job_does_not_fill_the_page_with_checksums(
+    folders: list[Path], metrics: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the manifests name more files than anybody reads, the page has the checksum of each manifest instead."""
+    monkeypatch.setattr("helicell.protein.results.SHOWN_OUTPUTS", 3)
+    for folder in folders:
+        manifest = Manifest.read(folder)
+        outputs = {path.name: sha256(path) for path in sorted(folder.glob("sample_*"))}
+        Manifest(manifest.kind, manifest.seed, manifest.inputs, outputs).write(folder)
+    texts = read_results(folders, metrics).texts
+    shown = json.loads(texts["SHA-256 of the manifests"])
+    assert shown == {folder.name: sha256(folder / "manifest.json") for folder in folders}
+    assert not any("sample_000000" in text for text in texts.values())
+    for folder in folders:
+        Manifest(manifest.kind, manifest.seed, manifest.inputs).write(folder)
 
 
 def test_headline_figures_are_the_means(report: Report, results: Results) -> None:

@@ -25,6 +25,8 @@ __all__ = ["Results", "read_results"]
 
 # Settings of sampling that a reader asks for first, and their names.
 SHOWN_SETTINGS = {"model": "Model", "seed": "Seed", "steps": "Steps", "noise_scale": "Noise scale"}
+# Files that the manifests in a report name at most; of larger jobs the page tells the checksums of the manifests.
+SHOWN_OUTPUTS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,10 @@ def _texts(folders: Sequence[Path]) -> dict[str, str]:
     if (folders[0] / SETTINGS_NAME).is_file():
         texts[f"{SETTINGS_NAME} of {folders[0].name}"] = (folders[0] / SETTINGS_NAME).read_text(encoding="utf-8")
     manifests = {folder.name: asdict(found) for folder in folders if (found := _manifest(folder)) is not None}
-    if manifests:
+    if sum(len(manifest["outputs"]) for manifest in manifests.values()) > SHOWN_OUTPUTS:
+        files = {folder.name: sha256(folder / MANIFEST_NAME) for folder in folders if folder.name in manifests}
+        texts["SHA-256 of the manifests"] = json.dumps(files, indent=2)
+    elif manifests:
         texts[f"{MANIFEST_NAME} of {', '.join(manifests)}"] = json.dumps(manifests, indent=2)
     return texts
 
