@@ -74,6 +74,7 @@ CHECKED = (
     "helicell.protein.networks",
     "helicell.protein.peptides",
     "helicell.protein.published",
+    "helicell.protein.rectification",
     "helicell.protein.sterics",
 )
 install_import_hook(CHECKED, "typechecking.check")
