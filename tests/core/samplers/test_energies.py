@@ -18,6 +18,7 @@ from helicell.core.samplers.energies import (
     Target,
     grid_mixture,
     make_energy,
+    spread_mixture,
 )
 
 DOUBLE = torch.float64
@@ -29,6 +30,7 @@ ENERGIES = {
     "many wells": lambda: ManyWell(8),
     "cox": lambda: CoxProcess(5),
     "digits": DigitPosterior,
+    "von Mises": lambda: spread_mixture(3),
 }
 
 
