@@ -98,7 +98,7 @@ def test_srun_trains_one_model_by_two_processes(slurm: None, tmp_path: Path) -> 
     """Lightning finds the processes that srun started; they make one folder, one log and one model that samples."""
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(20, 40, 4, 3)).astype(np.float32)
-    chains = [Chain(f"chain{i}", np.cumsum(chain, axis=0), "A" * 40, "C" * 40) for i, chain in enumerate(steps)]
+    chains = [Chain(f"c{i}", np.cumsum(chain, axis=0), "A" * 40, "C" * 40) for i, chain in enumerate(steps)]
     columns = {"globular": [True] * 20, "predicted": [False] * 20, "cluster30": list(range(20))}
     write_store(tmp_path / "store", chains, columns=columns)
     (tmp_path / "settings.yaml").write_text(
@@ -108,7 +108,7 @@ def test_srun_trains_one_model_by_two_processes(slurm: None, tmp_path: Path) -> 
     )
     program = [HELICELL, "protein", "train", tmp_path / "settings.yaml", "--store", tmp_path / "store"]
     options = ["--out", tmp_path / "run", "--device", "cpu", "--devices", "2", "--json", "--quiet"]
-    srun = ["srun", "--ntasks", "2", "--kill-on-bad-exit=1", *program, *options]
+    srun = ["srun", "--nodes", "1", "--ntasks-per-node", "2", "--kill-on-bad-exit=1", *program, *options]
     ended = subprocess.run(srun, capture_output=True, text=True, check=False, timeout=500)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert "MEMBER: 2/2" in ended.stderr + ended.stdout

@@ -141,7 +141,10 @@ def train_to_folder(
 
 def last_validation(folder: RunFolder) -> dict[str, float]:
     """Return the step and the losses of the last validation in a run's log; empty where there was none."""
-    entries = [json.loads(line) for line in (folder.path / LOG_NAME).read_text(encoding="utf-8").splitlines()]
+    log = folder.path / LOG_NAME
+    # A short training without chains to hold out has nothing to log.
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    entries = [json.loads(line) for line in lines]
     entry: dict[str, Any] = next((e for e in reversed(entries) if e["event"] == "validation"), {})
     return {name: value for name, value in entry.items() if name not in ("time", "event")}
 
