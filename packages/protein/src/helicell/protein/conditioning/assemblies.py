@@ -56,7 +56,8 @@ class Assembly:
         return started(Walk(noise, mask, copies=Copies.of(self.symmetry, mask)))
 
     def finish(self, request: Request, frames: Frames, *, seed: int) -> ConditionedBackbone:
-        chain = backbone_from_frames(frames).double()
+        # Rounded as files are, so that the copies in a file are images of what stands there.
+        chain = backbone_from_frames(frames).double().round(decimals=3)
         turns = self.symmetry.rotations[:, None, None].expand(-1, *chain.shape[:2], -1)
         chains = quaternions.rotate(turns, chain.expand(len(turns), -1, -1, -1)).numpy().astype(np.float32)
         between, own = judge_between(chains), judge_chain(chains[0])

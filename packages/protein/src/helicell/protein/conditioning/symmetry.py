@@ -147,7 +147,8 @@ _POLYHEDRAL = {
 def _turn(axis: tuple[float, float, float], fold: int) -> Tensor:
     """Return the rotation by one part in `fold` of a full turn."""
     direction = torch.nn.functional.normalize(torch.tensor(axis, dtype=torch.float64), dim=0)
-    return torch.cat((torch.tensor([math.cos(math.pi / fold)]).double(), math.sin(math.pi / fold) * direction))
+    half = torch.tensor(math.pi / fold, dtype=torch.float64)
+    return torch.cat((half.cos()[None], half.sin() * direction))
 
 
 def _closure(generators: list[Tensor]) -> Tensor:
