@@ -64,8 +64,9 @@ def _submit(
     import cells_memory
 
     pending: dict[str, tuple[list[Future[Any]], Callable[[list[Any]], list[Row]]]] = {}
-    if "memory" in parts:
-        pending["memory"] = [pool.submit(cells_memory.rows)], _joined
+    # The longest first, so that no process waits for the other at the end.
+    if "time course" in parts:
+        pending["time course"] = [pool.submit(_time_course)], _joined
     if "letters" in parts:
         tasks = [pool.submit(cells_letters.rows, name, seconds) for name in cells_letters.MODELS]
         pending["letters"] = tasks, _joined
@@ -75,8 +76,8 @@ def _submit(
             pending[study] = tasks, lambda tables, study=study: cells_donors.study_rows(study, tables)
     if "simulated" in parts:
         pending["simulated"] = [pool.submit(cells_donors.simulated_rows)], _joined
-    if "time course" in parts:
-        pending["time course"] = [pool.submit(_time_course)], _joined
+    if "memory" in parts:
+        pending["memory"] = [pool.submit(cells_memory.rows)], _joined
     return pending
 
 

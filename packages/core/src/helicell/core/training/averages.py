@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -19,5 +20,11 @@ class ExponentialAverage:
 
     def __call__(self, average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
         """Return the average with one more value, after `count` values."""
-        seen = float(count)
-        return average.lerp(current, 1 - min(self.decay, (1 + seen) / (10 + seen)))
+        return average.lerp(current, self._share(float(count)))
+
+    def update(self, averages: list[Tensor], current: list[Tensor], count: int) -> None:
+        """Bring averages up to date with one more value of each, in place and all at once."""
+        torch._foreach_lerp_(averages, current, self._share(count))
+
+    def _share(self, seen: float) -> float:
+        return 1 - min(self.decay, (1 + seen) / (10 + seen))

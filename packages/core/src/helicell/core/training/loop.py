@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from helicell.core.errors import HelicellError, InputError
 from helicell.core.runs.seeds import sample_generator
@@ -67,8 +66,8 @@ def minimise(
         state_bits=settings.state_bits,
     )
     schedule = LambdaLR(optimiser, settings.rate_factor)
-    holder = nn.ParameterList(parameters)
-    average = AveragedModel(holder, avg_fn=ExponentialAverage(settings.average_decay))
+    average = ExponentialAverage(settings.average_decay)
+    current, averages = [parameter.detach() for parameter in parameters], []
     losses: list[float] = []
     for step, batch in zip(range(settings.steps), batches, strict=False):
         loss = objective(batch, sample_generator(seed, step, stream="train/0"))["loss"]
@@ -77,7 +76,10 @@ def minimise(
         nn.utils.clip_grad_norm_(parameters, settings.clip)
         optimiser.step()
         schedule.step()
-        average.update_parameters(holder)
+        if step:
+            average.update(averages, current, step)
+        else:
+            averages = [parameter.clone() for parameter in current]
         losses.append(loss.item())
         if losses[-1] != losses[-1]:
             message = f"the loss of step {step} is not a number; lower the learning rate or look at the batch"
@@ -87,6 +89,6 @@ def minimise(
     if len(losses) < settings.steps:
         message = f"the batches ended after {len(losses)} of {settings.steps} steps; give an endless stream"
         raise HelicellError(message)
-    for parameter, mean in zip(parameters, average.parameters(), strict=True):
-        parameter.data.copy_(mean.data)
+    for parameter, mean in zip(current, averages, strict=True):
+        parameter.copy_(mean)
     return losses
