@@ -2,8 +2,8 @@
 
 Quality: 24 backbones of each length with the seed of the command line's default, nothing filtered or picked, against
 goals and against natural chains of like lengths measured by the same code; once more without steric guidance. Speed and
-memory: float32 on all cores, each length in a process of its own. Last the published network at full size, as
-`bench_framediff.py` measures it. `--quick` leaves the quality out.
+memory: float32 on all cores, each length in a process of its own; a thousand residues as `bench_precision.py` measures
+them. Last the published network at full size, as `bench_framediff.py` measures it. `--quick` leaves the quality out.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import torch
 
 from bench_framediff import published_rows
+from bench_precision import long_rows
 from harness import Row, peak_memory, write_results
 from helicell.protein import SamplingOptions, generate, load_model
 from helicell.protein.evaluation import evaluate
@@ -105,7 +106,7 @@ def main() -> None:
         "precision": "float32", "threads": torch.get_num_threads(), **model.sampling.to_mapping(),
     }  # fmt: skip
     rows = [] if arguments.quick else quality_rows()
-    write_results("protein", rows + speed_rows() + published_rows(), settings)
+    write_results("protein", [*rows, *speed_rows(), *long_rows(), *published_rows()], settings)
 
 
 if __name__ == "__main__":
