@@ -10,6 +10,7 @@ from helicell.core.runs.settings import Settings
 from helicell.core.samplers.settings import (
     PolicySettings,
     ProcessSettings,
+    ReplaySettings,
     SamplerSettings,
     SearchSettings,
     TrainingSettings,
@@ -24,6 +25,8 @@ TORSION_SAMPLER = SamplerSettings(
     objective="tb",
     policy=PolicySettings(hidden=128),
     process=ProcessSettings(steps=20),
+    # All points alike, as the search finds rare regions in their right share.
+    replay=ReplaySettings(rank_weight=None),
     search=SearchSettings(
         enabled=True,
         every=50,
