@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ class ConditionedBackbone:
         return np.asarray(self.chains[0])
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is asked of new backbones."""
 
