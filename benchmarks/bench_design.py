@@ -13,6 +13,7 @@ many assemblies have no clash of CA atoms between chains. Single figures are of 
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,8 @@ EXACT = 1e-3
 NOISE_LEVELS = (0.1, 0.3, 0.5)
 VARIATION_COUNT = 4
 REWARDS = {"compactness": 0.1, "helix": 3.0, "strand": 3.0, "balance": 3.0, "contacts": 0.03}
-REWARD_LENGTH = 60
-REWARD_COUNT = 8
+REWARD_LENGTH = 50
+REWARD_COUNT = 6
 
 
 def sampled(
@@ -71,9 +72,8 @@ def mean(samples: list[ConditionedBackbone], measure: str) -> float:
     return float(np.mean([sample.measures[measure] for sample in samples]))
 
 
-def motif_rows(model: BackboneModel) -> list[Row]:
+def motif_rows(model: BackboneModel) -> Iterator[Row]:
     """Scaffold each motif, with the gradient and without it."""
-    rows = []
     for name, contig in MOTIFS.items():
         for guidance in (2.0, 0.0):
             task = make_scaffold(ROOT / "benchmarks" / "motifs" / f"{name}.pdb", contig, guidance=guidance)
@@ -81,13 +81,12 @@ def motif_rows(model: BackboneModel) -> list[Row]:
             good = np.mean([s.measures["motif_rmsd"] < MOTIF_LIMIT and s.measures["valid"] for s in samples])
             what = f"{name}: " + ("" if guidance else "only held, ")
             measure = f"{what}scaffolds with motif RMSD < {MOTIF_LIMIT:g} A and a valid rest"
-            rows.append(Row.at_least(measure, good, 0.5) if guidance else Row(measure, float(good)))
+            yield Row.at_least(measure, good, 0.5) if guidance else Row(measure, float(good))
             rmsd = [s.measures["motif_rmsd"] for s in samples]
-            rows.append(Row(f"{what}median motif RMSD", float(np.median(rmsd)), "A"))
-            rows.append(Row(f"{what}share under {MOTIF_LIMIT:g} A", float(np.mean(np.less(rmsd, MOTIF_LIMIT)))))
-            rows.append(Row(f"{what}valid rest", mean(samples, "valid")))
-            rows.append(Row(f"{what}processor time a scaffold", seconds, "s"))
-    return rows
+            yield Row(f"{what}median motif RMSD", float(np.median(rmsd)), "A")
+            yield Row(f"{what}share under {MOTIF_LIMIT:g} A", float(np.mean(np.less(rmsd, MOTIF_LIMIT))))
+            yield Row(f"{what}valid rest", mean(samples, "valid"))
+            yield Row(f"{what}processor time a scaffold", seconds, "s")
 
 
 def inexactness(symmetry: Symmetry, path: Path) -> float:
@@ -98,9 +97,9 @@ def inexactness(symmetry: Symmetry, path: Path) -> float:
     return float((turned - chains).norm(dim=-1).max())
 
 
-def assembly_rows(model: BackboneModel) -> list[Row]:
+def assembly_rows(model: BackboneModel) -> Iterator[Row]:
     """Assemble C2 to C6."""
-    rows, inexact = [], []
+    inexact = []
     for fold in FOLDS:
         symmetry = parse_symmetry(f"C{fold}")
         samples, seconds = sampled(model, Assembly(symmetry, parse_lengths(str(CHAIN_LENGTH))), ASSEMBLY_COUNT)
@@ -110,45 +109,39 @@ def assembly_rows(model: BackboneModel) -> list[Row]:
                 write_assembly(path, sample.chains)
                 inexact.append(inexactness(symmetry, path))
         free = np.mean([sample.measures["chain_ca_clashes"] == 0 for sample in samples])
-        rows.append(Row.at_least(f"C{fold}: assemblies without CA clashes between chains", free, 0.8))
+        yield Row.at_least(f"C{fold}: assemblies without CA clashes between chains", free, 0.8)
         touching = np.mean([sample.measures["chain_backbone_clashes"] == 0 for sample in samples])
-        rows.append(Row(f"C{fold}: without impossible contacts of backbone atoms between chains", float(touching)))
-        rows.append(Row(f"C{fold}: C-N bonds in range", mean(samples, "c_n_valid")))
-        rows.append(Row(f"C{fold}: valid throughout", mean(samples, "valid")))
-        rows.append(Row(f"C{fold}: contacts between chains, a residue", mean(samples, "chain_contacts") / CHAIN_LENGTH))
-        rows.append(Row(f"C{fold}: processor time an assembly", seconds, "s"))
-    rows.append(Row.at_most("copies in files: greatest distance from the rotated first chain", max(inexact), EXACT))
-    return rows
+        yield Row(f"C{fold}: without impossible contacts of backbone atoms between chains", float(touching))
+        yield Row(f"C{fold}: C-N bonds in range", mean(samples, "c_n_valid"))
+        yield Row(f"C{fold}: valid throughout", mean(samples, "valid"))
+        yield Row(f"C{fold}: contacts between chains, a residue", mean(samples, "chain_contacts") / CHAIN_LENGTH)
+        yield Row(f"C{fold}: processor time an assembly", seconds, "s")
+    yield Row.at_most("copies in files: greatest distance from the rotated first chain", max(inexact), EXACT)
 
 
-def variation_rows(model: BackboneModel) -> list[Row]:
+def variation_rows(model: BackboneModel) -> Iterator[Row]:
     """Vary one generated backbone."""
     (given,), _ = sampled(model, Free(parse_lengths("80")), 1)
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "given.cif"
         write_backbone(path, given.coordinates)
         for level in NOISE_LEVELS:
             samples, _ = sampled(model, make_variation(path, level), VARIATION_COUNT)
-            rows.append(
-                Row(f"variations at noise level {level:g}: RMSD to the given", mean(samples, "rmsd_to_given"), "A")
-            )
-            rows.append(Row(f"variations at noise level {level:g}: valid", mean(samples, "valid")))
-    return rows
+            what = f"variations at noise level {level:g}"
+            yield Row(f"{what}: RMSD to the given backbone", mean(samples, "rmsd_to_given"), "A")
+            yield Row(f"{what}: valid", mean(samples, "valid"))
 
 
-def reward_rows(model: BackboneModel) -> list[Row]:
+def reward_rows(model: BackboneModel) -> Iterator[Row]:
     """Lead to each reward, beside the same noise without it; rewards are given without their weights."""
-    rows = []
     task = Free(parse_lengths(str(REWARD_LENGTH)))
     for name, weight in REWARDS.items():
         # A weight of nearly nothing measures the reward without leading to it.
         for what, factor in (("with", weight), ("without", 1e-9)):
             samples, _ = sampled(model, task, REWARD_COUNT, reward=f"{name}={factor}")
-            rows.append(Row(f"reward {name}: mean {what} it", mean(samples, "reward") / factor))
+            yield Row(f"reward {name}: mean {what} it", mean(samples, "reward") / factor)
             if what == "with":
-                rows.append(Row(f"reward {name} at weight {weight:g}: valid", mean(samples, "valid")))
-    return rows
+                yield Row(f"reward {name} at weight {weight:g}: valid", mean(samples, "valid"))
 
 
 PARTS = {"motifs": motif_rows, "assemblies": assembly_rows, "variations": variation_rows, "rewards": reward_rows}
@@ -157,19 +150,22 @@ PARTS = {"motifs": motif_rows, "assemblies": assembly_rows, "variations": variat
 def main() -> None:
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=PARTS, help="measure one part, and write nothing but the table")
+    parser.add_argument("--only", choices=PARTS, help="measure one part, print it, and write nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(device="cpu")
+    rows = []
+    for part in [arguments.only] if arguments.only else PARTS:
+        for row in PARTS[part](model):
+            print(f"{row.measure}: {row.value:.4g} {row.unit}", flush=True)
+            rows.append(row)
     if arguments.only:
-        for row in PARTS[arguments.only](model):
-            print(row)
         return
     settings = {
         "model": model.name, "sha256": model.checksum, "seed": SEED, "steps": model.sampling.steps, "threads": 1,
         "motifs": MOTIFS, "chain length": CHAIN_LENGTH, "scaffolds": MOTIF_COUNT, "assemblies": ASSEMBLY_COUNT,
     }  # fmt: skip
-    write_results("design", [row for part in PARTS.values() for row in part(model)], settings)
+    write_results("design", rows, settings)
 
 
 if __name__ == "__main__":
