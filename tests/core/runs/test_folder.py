@@ -72,6 +72,49 @@ def test_resuming_keeps_results_and_clears_what_a_kill_left(tmp_path):
     assert sorted(contents(tmp_path)) == ["sample_000000.cif", "settings.yaml"]
 
 
+def test_a_job_may_go_further_than_it_was_asked_to_at_first(tmp_path):
+    """A setting that may differ is taken over, and a finished job counts as unfinished from then on."""
+    RunFolder.create(tmp_path, Sampling(length=60)).finish(Manifest("test"))
+    folder = RunFolder.create(tmp_path, Sampling(length=60), resume=True, may_differ=["length"])
+    assert folder.finished
+    folder = RunFolder.create(tmp_path, Sampling(length=80), resume=True, may_differ=["length"])
+    assert not folder.finished
+    assert Sampling.from_yaml(tmp_path / "settings.yaml").length == 80
+    with pytest.raises(InputError, match="seed: 0 there, 1 now"):
+        RunFolder.create(tmp_path, Sampling(length=80, seed=1), resume=True, may_differ=["length"])
+
+
+def test_inputs_are_known_again(tmp_path):
+    """A job goes on with what it began with: a model that changed, or is another one, is named."""
+    inputs = {"model a": "0" * 64}
+    RunFolder.create(tmp_path, Sampling(), inputs=inputs)
+    assert json.loads((tmp_path / "inputs.json").read_text()) == inputs
+    RunFolder.create(tmp_path, Sampling(), resume=True, inputs=inputs)
+    for other in ({"model a": "1" * 64}, {"model b": "0" * 64}, {}):
+        with pytest.raises(InputError, match=r"other inputs \(model a has changed since\)"):
+            RunFolder.create(tmp_path, Sampling(), resume=True, inputs=other)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_replacing_empties_the_folder_of_such_a_job_only(tmp_path, resume):
+    """Results of other settings give way, equal ones are continued when asked to, and other people's files stay."""
+    job, foreign = tmp_path / "job", tmp_path / "foreign"
+    RunFolder.create(job, Sampling(length=60))
+    (job / "deep").mkdir()
+    (job / "deep" / "result.cif").write_text("x")
+    RunFolder.create(job, Sampling(length=80), resume=resume, replace=True)
+    assert list(contents(job)) == ["settings.yaml"]
+    (job / "result.cif").write_text("x")
+    RunFolder.create(job, Sampling(length=80), resume=resume, replace=True)
+    assert (job / "result.cif").exists() is resume
+    foreign.mkdir()
+    (foreign / "settings.yaml").write_text("colour: red\n")
+    (foreign / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="unknown key 'colour'"):
+        RunFolder.create(foreign, Sampling(), resume=resume, replace=True)
+    assert sorted(contents(foreign)) == ["settings.yaml", "thesis.txt"]
+
+
 def test_a_kill_before_the_settings_were_written_does_no_harm(tmp_path):
     """A folder in which only a half-written file lies counts as empty."""
     (tmp_path / ".settings.1234abcd.partial.yaml").write_text("le")

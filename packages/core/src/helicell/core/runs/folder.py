@@ -88,6 +88,8 @@ class RunFolder:
             if difference is None and resume:
                 remove_partial(path)
                 if settings != type(settings).from_yaml(path / SETTINGS_NAME):
+                    # What was finished is not any more.
+                    (path / MANIFEST_NAME).unlink(missing_ok=True)
                     settings.to_yaml(path / SETTINGS_NAME)
                 return cls(path)
             if not replace:
