@@ -1,4 +1,4 @@
-"""What a large job costs: processor time a backbone by length, bytes a backbone by format, and the plan of a million.
+"""What a large job costs: processor time and operations a backbone by length, bytes by format, the plan of a million.
 
 Each length is sampled in a process of its own with one thread; processor time is counted, so that other work on the
 machine matters little. `docs/scaling.md` says what follows from it.
@@ -14,12 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from torch.utils.flop_counter import FlopCounterMode
+
 from harness import ROOT, Row, peak_memory, write_results
 from helicell.protein import SamplingOptions, generate, load_model
+from helicell.protein.generation import Request, sample_batch
 from helicell.protein.sample_files import write_sample
 
 LENGTHS = (64, 80, 100, 128, 256)
-RESIDUES = 1024
+RESIDUES = 512
 STEPS = 50
 FORMATS = ("cif", "pdb", "bcif", "npz")
 STORED_LENGTH = 100
@@ -37,18 +40,22 @@ def cost_rows() -> list[Row]:
         printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
         figures = json.loads(printed)
         rows.append(Row(f"processor time at length {length}, {STEPS} steps", figures["seconds"], "s/backbone"))
+        rows.append(Row(f"matrix products at length {length}, {STEPS} steps", figures["gigaflop"], "GFLOP/backbone"))
         rows.append(Row(f"peak memory at length {length}, one thread", figures["mebibytes"], "MiB"))
     return rows
 
 
 def cost(length: int) -> dict[str, float]:
-    """Sample some 1,000 residues; processor seconds a backbone, and the most memory that this process ever held."""
+    """Sample some 500 residues; processor seconds a backbone, its operations, and the memory that this took."""
     model = load_model(device="cpu")
     count = max(1, RESIDUES // length)
     generate(model, length, count=1, options=SamplingOptions(steps=2))
     start = time.process_time()
     generate(model, length, count=count, options=SamplingOptions(steps=STEPS))
-    return {"seconds": (time.process_time() - start) / count, "mebibytes": peak_memory()}
+    seconds, mebibytes = (time.process_time() - start) / count, peak_memory()
+    with FlopCounterMode(display=False) as counter:
+        sample_batch(model, [Request(0, length)], seed=0, options=SamplingOptions(steps=2))
+    return {"seconds": seconds, "mebibytes": mebibytes, "gigaflop": counter.get_total_flops() / 2 * STEPS / 1e9}
 
 
 def start_row() -> Row:
