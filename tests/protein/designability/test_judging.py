@@ -139,6 +139,23 @@ def test_novelty_against_a_store(work: Path, tmp_path: Path, run_cli: Callable) 
     assert table["reference_nearest"].tolist() == [chain.name]
 
 
+def test_shards_are_judged_as_one_and_apart_alike(work: Path, judged: Path, tmp_path: Path, run_cli: Callable) -> None:
+    """Sequences depend on a backbone's name alone: two folders give the table of one, a folder by itself its part."""
+    for number in range(len(LENGTHS)):
+        shard = tmp_path / f"shard{number % 2}"
+        shard.mkdir(exist_ok=True)
+        shutil.copy(work / "backbones" / f"b{number}.cif", shard)
+    for shards in (("shard0", "shard1"), ("shard1",)):
+        out = tmp_path / f"out{len(shards)}"
+        folders = [tmp_path / shard for shard in shards]
+        done = run_cli("protein", "designability", *folders, "--folding", work / "weights", "--out", out, *OPTIONS)
+        assert done.code == 0, done.err
+        told = pd.read_csv(out / "sequences.csv").set_index(["file", "rank"])
+        whole = pd.read_csv(judged / "sequences.csv").set_index(["file", "rank"]).loc[told.index]
+        assert told["sequence"].tolist() == whole["sequence"].tolist()
+        assert told["rmsd"].to_numpy() == pytest.approx(whole["rmsd"].to_numpy(), abs=1e-3)
+
+
 def test_what_is_absent_is_told_before_anything_is_made(
     work: Path, tmp_path: Path, run_cli: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

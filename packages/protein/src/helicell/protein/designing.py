@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def design_to_folder(
             count=settings.count,
             temperature=settings.temperature,
             seed=settings.seed,
-            indices=some,
+            indices=[stream_number(names[i]) for i in some],
             native=[native_sequence(chains[i]) for i in some],
         )
         for i, own in zip(some, designs, strict=True):
@@ -111,6 +112,17 @@ def design_to_folder(
     inputs = {file.name: sha256(file) for file in files} | {f"weights {settings.kind} {weights.stem}": sha256(weights)}
     folder.finish(Manifest("protein design", seed=settings.seed, inputs=inputs, outputs=outputs))
     return rows
+
+
+def stream_number(file: str) -> int:
+    """Return which random stream is that of a backbone: it depends on its name alone, not on what lies beside it.
+
+    Examples
+    --------
+    >>> stream_number("sample_000007.cif") == stream_number("sample_000007.pdb.gz")
+    True
+    """
+    return zlib.crc32(file_stem(Path(file)).encode())
 
 
 def native_sequence(chain: Chain) -> str | None:

@@ -91,7 +91,7 @@ def benchmark_to_folder(
     folder = RunFolder.create(out, settings, resume=resume)
     backbones, designability = folder.path / BACKBONES, folder.path / DESIGNABILITY
     sample_to_folder(settings.sampling, backbones, resume=_begun(backbones), progress=sampled)
-    own = DesignabilitySettings.from_mapping({**judged.to_mapping(), "backbones": str(backbones)})
+    own = DesignabilitySettings.from_mapping({**judged.to_mapping(), "backbones": [str(backbones)]})
     metrics = designability_to_folder(
         own, designability, resume=_begun(designability), workers=workers, progress=folded
     )

@@ -15,7 +15,7 @@ Examples:
 
 
 def command(
-    backbones: Annotated[Path, typer.Argument(help="Folder of backbones: PDB, mmCIF or BinaryCIF files.")],
+    backbones: Annotated[list[Path], typer.Argument(help="Folders of backbones: PDB, mmCIF or BinaryCIF files.")],
     *,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make: tables, predicted structures, metrics.")],
     sequences: Annotated[int, typer.Option("--sequences", "-n", help="Sequences for each backbone.")] = 8,
@@ -54,7 +54,7 @@ def command(
 
     console.start_logging(quiet=quiet)
     given: dict[str, Any] = {
-        "backbones": str(backbones),
+        "backbones": [str(folder) for folder in backbones],
         "sequences": sequences,
         "temperature": temperature,
         "weights": weights,
@@ -68,7 +68,8 @@ def command(
         "chunk_size": chunk_size,
     } | ({"folding": folding} if folding is not None else {})
     settings = DesignabilitySettings.from_mapping(given, source="options")
-    with console.progress_bar("folding", len(structure_files(backbones)), quiet=quiet) as advance:
+    total = sum(len(structure_files(folder)) for folder in backbones)
+    with console.progress_bar("folding", total, quiet=quiet) as advance:
         metrics = designability_to_folder(
             settings, out, resume=resume, workers=workers or available_cores(), progress=advance
         )

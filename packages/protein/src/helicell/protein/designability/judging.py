@@ -1,4 +1,4 @@
-"""The backbones of a folder, judged into a folder.
+"""The backbones of some folders, judged into a folder.
 
 OUT/designability.csv   a row a backbone: the best of its sequences, whether it is designable, its fold, its novelty
 OUT/sequences.csv       a row a sequence: score, RMSD, mean displacement, TM-score, pLDDT
@@ -24,7 +24,7 @@ from helicell.core.runs.folder import METRICS_NAME, RunFolder
 from helicell.core.runs.manifest import Manifest
 from helicell.core.runs.status import StatusFile
 from helicell.protein.adapters.folding import weight_files, weights_folder
-from helicell.protein.adapters.foldseek import check_database, foldseek_program, search_foldseek
+from helicell.protein.adapters.foldseek import Hit, check_database, foldseek_program, search_foldseek
 from helicell.protein.adapters.proteinmpnn import weights_path
 from helicell.protein.chains.store import ChainStore
 from helicell.protein.designability.figures import best_of, diversity, summarise
@@ -38,7 +38,7 @@ from helicell.protein.designability.sequences import (
     table_of,
 )
 from helicell.protein.designability.settings import DesignabilitySettings
-from helicell.protein.evaluation.folder import Samples, read_samples
+from helicell.protein.evaluation.folder import Samples, read_folders, structure_files
 from helicell.protein.evaluation.geometry import CA
 from helicell.protein.evaluation.neighbours import search
 from helicell.protein.structures import file_stem
@@ -58,7 +58,7 @@ def designability_to_folder(
     workers: int = 1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Judge all backbones of a folder by whether their sequences fold back into them.
+    """Judge all backbones of some folders by whether their sequences fold back into them.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ def designability_to_folder(
         If ProteinMPNN or transformers is not installed.
     """
     store = ChainStore.open(settings.reference) if settings.reference else None
-    samples = read_samples(settings.backbones)
-    names = _names(settings.backbones, samples.files)
+    samples = read_folders(settings.backbones)
+    names = _names(samples.files)
     inputs = _inputs(settings, samples, store)
     # The checksums tell whether the backbones are the same ones, wherever they lie now.
     folder = RunFolder.create(out, settings, resume=resume, inputs=inputs, may_differ=("backbones",))
@@ -132,14 +132,14 @@ def _judged(
         return
     judge = Judge(settings)
     for group in groups:
-        yield from judge.judge([samples.chains[i] for i in group], [names[i] for i in group], group, out)
+        yield from judge.judge([samples.chains[i] for i in group], [names[i] for i in group], out)
 
 
-def _names(folder: str, files: Sequence[str]) -> list[str]:
+def _names(files: Sequence[str]) -> list[str]:
     """Return the names of the files to write."""
     names = [f"{file_stem(Path(file))}.cif" for file in files]
     if len(set(names)) < len(names):
-        message = f"several files in {folder} differ in their suffix only; give them names of their own"
+        message = "several files differ in their suffix only; give them names of their own"
         raise InputError(message)
     return names
 
@@ -147,7 +147,8 @@ def _names(folder: str, files: Sequence[str]) -> list[str]:
 def _inputs(settings: DesignabilitySettings, samples: Samples, store: ChainStore | None) -> dict[str, str]:
     """Return checksums of all that is read; whatever is absent is told before anything is made."""
     weights, folding = weights_path(settings.weights, settings.kind), weights_folder(settings.folding)
-    inputs = {file: sha256(Path(settings.backbones) / file) for file in samples.files}
+    paths = {path.name: path for folder in settings.backbones for path in structure_files(folder)}
+    inputs = {file: sha256(paths[file]) for file in samples.files}
     inputs |= {f"weights {settings.kind} {weights.stem}": sha256(weights)}
     inputs |= {f"weights {file.name}": sha256(file) for file in weight_files(folding)}
     if store is not None:
@@ -169,7 +170,9 @@ def _add_novelty(
         table["reference_tm"] = [neighbour.tm_score for neighbour in found]
         table["reference_nearest"] = [str(known[one.chain]) if one.chain >= 0 else "" for one in found]
     if settings.foldseek:
-        hits = search_foldseek(settings.backbones, settings.foldseek, threads=workers)
+        hits: dict[str, Hit] = {}
+        for folder in settings.backbones:
+            hits |= search_foldseek(folder, settings.foldseek, threads=workers)
         own = [hits.get(file_stem(Path(file))) for file in samples.files]
         table["foldseek_tm"] = [hit.by_query if hit else np.nan for hit in own]
         table["foldseek_nearest"] = [hit.target if hit else "" for hit in own]

@@ -15,7 +15,7 @@ from helicell.core.runs.files import write_text
 from helicell.protein.adapters.folding import PAIRS_PER_BATCH, ESMFold, Fold
 from helicell.protein.adapters.proteinmpnn import DesignedSequence, SequenceDesigner
 from helicell.protein.designability.settings import SelfConsistencySettings
-from helicell.protein.designing import native_sequence
+from helicell.protein.designing import native_sequence, stream_number
 from helicell.protein.evaluation.geometry import CA
 from helicell.protein.evaluation.self_consistency import agreement, overlay
 from helicell.protein.structures import Chain, write_backbone
@@ -56,9 +56,7 @@ class Judge:
             settings.folding, device=settings.device, precision=settings.precision, chunk_size=settings.chunk_size
         )
 
-    def judge(
-        self, chains: Sequence[Chain], names: Sequence[str], numbers: Sequence[int], out: Path
-    ) -> Iterator[list[SequenceRow]]:
+    def judge(self, chains: Sequence[Chain], names: Sequence[str], out: Path) -> Iterator[list[SequenceRow]]:
         """Judge some backbones together, and write the predicted structure of the best sequence of each.
 
         Parameters
@@ -66,9 +64,7 @@ class Judge:
         chains
             The backbones.
         names
-            Names of the files to write.
-        numbers
-            Numbers of the backbones in the job, which choose their random streams.
+            Names of the files to write, which choose the random streams.
         out
             The folder to write to.
 
@@ -82,7 +78,7 @@ class Judge:
             count=self.settings.sequences,
             temperature=self.settings.temperature,
             seed=self.settings.seed,
-            indices=numbers,
+            indices=[stream_number(name) for name in names],
             native=[native_sequence(chain) for chain in chains],
         )
         folds = iter(self.folder.fold([design.letters for own in designs for design in own]))

@@ -34,4 +34,4 @@ class SelfConsistencySettings(Settings):
 class DesignabilitySettings(SelfConsistencySettings):
     """What to judge, and how."""
 
-    backbones: str = Field(description="folder of backbones: PDB, mmCIF or BinaryCIF files")
+    backbones: list[str] = Field(min_length=1, description="folders of backbones: PDB, mmCIF or BinaryCIF files")
