@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from helicell.cells.baselines import fit_baselines
-from helicell.cells.calibration import calibrate
+from helicell.cells.calibration import calibrate, fold_steps, folds_of
 from helicell.cells.evaluation import Evaluation, evaluate_responses
 from helicell.cells.flow import PopulationFlow
 from helicell.cells.objective import PopulationObjective
@@ -20,6 +20,7 @@ from helicell.cells.preprocessing import Preprocessing
 from helicell.cells.responses import Response
 from helicell.cells.settings import TrainingSettings
 from helicell.cells.splits import parse_holdout, split
+from helicell.core.console import progress_bar
 from helicell.core.runs.files import sha256
 from helicell.core.runs.folder import METRICS_NAME, RunFolder
 from helicell.core.runs.manifest import Manifest, checksums
@@ -110,7 +111,8 @@ def train_to_folder(
     module = FlowTraining(objective, settings.model.optimiser, seed=settings.seed)
     fit(module, batches, folder=folder.path, resume=resume, progress=progress, **options)
     model.network.eval().requires_grad_(requires_grad=False)
-    calibrate(model, batches, seed=settings.seed)
+    with progress_bar("Calibration", len(folds_of(model)) * fold_steps(model), quiet=not progress) as advance:
+        calibrate(model, batches, seed=settings.seed, report=lambda *_: advance(1))
     model.network.cpu()
     model.card |= {
         "title": "Responses of cell populations",
