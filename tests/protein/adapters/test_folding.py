@@ -141,6 +141,21 @@ def test_weights_that_cannot_be_used_are_refused(weights: Path, tmp_path: Path) 
 
 
 @needs_package
+def test_what_published_weights_lack_is_not_needed(weights: Path, folder: ESMFold, tmp_path: Path) -> None:
+    """Without the language model's head for contacts, and with a tensor of older versions, structures are the same."""
+    from safetensors.torch import load_file, save_file
+
+    published = shutil.copytree(weights, tmp_path / "published")
+    tensors = load_file(weights / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("esm.contact_head.")}
+    assert len(kept) < len(tensors)
+    kept["esm.embeddings.position_ids"] = torch.arange(8)[None]
+    save_file(kept, published / "model.safetensors", metadata={"format": "pt"})
+    given, expected = ESMFold(published, device="cpu").fold(SEQUENCES[:1])[0], folder.fold(SEQUENCES[:1])[0]
+    assert given.coordinates == pytest.approx(expected.coordinates, abs=1e-5)
+
+
+@needs_package
 @pytest.mark.parametrize("sequence", ["", "MKVX", "mkv"])
 def test_letters_that_cannot_be_folded(folder: ESMFold, sequence: str) -> None:
     """An empty sequence, and letters beyond the twenty."""
