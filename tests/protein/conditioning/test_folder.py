@@ -26,7 +26,7 @@ def settings(globin: Path) -> ScaffoldSettings:
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
     """Return the table of a folder."""
-    return list(csv.DictReader((folder / "samples.csv").open(encoding="utf-8")))
+    return list(csv.DictReader((folder / "samples.csv").read_text(encoding="utf-8").splitlines()))
 
 
 def test_the_table_tells_where_the_motif_went(settings: ScaffoldSettings, globin: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 A *task* (`task.py`) says what is asked: a `Scaffold` (`scaffolds.py`, with `contigs.py` and `motifs.py`), an `Assembly`
 (`assemblies.py`, with `symmetry.py`), a `Variation` (`variations.py`), or `Free`. `rewards.py` leads any of them.
 `walking.py` is the walk on which all this is met, `sampling.py` makes the samples, `folder.py` writes them.
+`finetuning.py` puts a reward into the weights instead.
 """
 
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helicell.protein.conditioning.assemblies import Assembly
     from helicell.protein.conditioning.contigs import Contig, parse_contig
+    from helicell.protein.conditioning.finetuning import finetune_model
     from helicell.protein.conditioning.rewards import parse_rewards
     from helicell.protein.conditioning.sampling import condition
     from helicell.protein.conditioning.scaffolds import Scaffold, make_scaffold
@@ -28,6 +30,7 @@ _PUBLIC = {
     "Symmetry": "symmetry",
     "Variation": "variations",
     "condition": "sampling",
+    "finetune_model": "finetuning",
     "make_scaffold": "scaffolds",
     "make_variation": "variations",
     "parse_contig": "contigs",
@@ -44,6 +47,7 @@ __all__ = [
     "Symmetry",
     "Variation",
     "condition",
+    "finetune_model",
     "make_scaffold",
     "make_variation",
     "parse_contig",

@@ -120,7 +120,9 @@ class InvariantPointAttention(nn.Module):
 
     def _global_points(self, s: Tensor, x: Tensor, rotation: Tensor) -> Tensor:
         """All points in global coordinates, [batch, residues, 3, points]: products with a long last axis are fast."""
-        weight, bias = (p.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1) for p in self.points.parameters())
+        # Not `parameters()`, which are those of an adapter where the layer has one.
+        both = (self.points.weight, self.points.bias)
+        weight, bias = (part.unflatten(0, (-1, 3)).transpose(0, 1).flatten(0, 1) for part in both)
         local = linear(s, weight, bias).float().unflatten(-1, (3, -1)).flatten(0, 1)
         points = torch.baddbmm(x.flatten(0, 1)[..., None], rotation.flatten(0, 1), local)
         return points.unflatten(0, s.shape[:2])

@@ -188,7 +188,7 @@ def _cif_template(sequence: str, chains: int) -> str:
         "loop_",
         *(f"_atom_site.{column}" for column in ATOM_SITE),
     ]
-    rows = []
+    rows: list[str] = []
     for chain in letters:
         for number, letter in enumerate(sequence, start=1):
             residue = THREE_LETTER[letter]
