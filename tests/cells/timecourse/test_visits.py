@@ -13,6 +13,7 @@ from helicell.cells.timecourse import Courses, TimeColumns, TimeCourseFlow, Time
 from helicell.cells.timecourse.predicting import interpolate
 from helicell.cells.timecourse.visits import evaluate_visits, hidden_visits, split_visits, without_training
 from helicell.core.errors import InputError
+from helicell.core.runs.seeds import sample_generator
 
 
 @pytest.fixture
@@ -86,6 +87,14 @@ def test_populations_between_visits_come_as_anndata(
     )
     np.testing.assert_allclose(fitted.transform(first.X), first.obsm["X_flow"], atol=1e-4)
     assert set(interpolate(loaded, courses, [1.0], donors=["B"]).obs["donor"]) == {"B"}
+    course = courses.read(fitted)[0]
+    mixed = loaded.interpolate(course, 1.0, transport=0.5, count=20)
+    generator = sample_generator(0, 0, stream=f"interpolation of {course.key} at 1.0")
+    plain = between(*course.visits[:2], 0.5, count=10, marginal_weight=None, generator=generator)
+    assert mixed.shape == (20, 3)
+    assert torch.equal(mixed[:10], plain)
+    with pytest.raises(InputError, match="0 to 1"):
+        loaded.interpolate(course, 1.0, transport=2.0)
     with pytest.raises(InputError, match="7"):
         interpolate(loaded, courses, [7.0])
     with pytest.raises(InputError, match="'C'"):

@@ -20,6 +20,9 @@ def command(
     data: Annotated[Path, typer.Option(help="The visits: .h5ad or .zarr.")],
     times: Annotated[str, typer.Option(help="Times, with commas, each between the first and the last visit.")],
     donors: Annotated[str | None, typer.Option(help="Only these donors, with commas.")] = None,
+    transport: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the cells from linear transport instead of the flow.")
+    ] = 0.0,
     cells: Annotated[int | None, typer.Option(min=1, help="Cells of each population; by default as measured.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of draws.")] = 0,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .h5ad or .zarr.")],
@@ -41,6 +44,7 @@ def command(
         data,
         read_times(times),
         donors=donors.split(",") if donors is not None else None,
+        transport=transport,
         count=cells,
         seed=seed,
         facts={"model": path.name, "SHA-256 of the model": sha256(path)},

@@ -19,6 +19,7 @@ from helicell.cells.conditions import ConditionBatch, Conditions
 from helicell.cells.encoders.moments import MomentsEncoder
 from helicell.cells.references import ReferenceBatch, check_population
 from helicell.cells.responses import PopulationKey
+from helicell.cells.timecourse.bridges import between
 from helicell.cells.timecourse.clock import SharedClock
 from helicell.cells.timecourse.courses import Course, TimeColumns
 from helicell.cells.timecourse.network import TimeBatches, TimeNetwork, TimeObjective
@@ -213,6 +214,7 @@ class TimeCourseFlow:
         time: float,
         *,
         clock: SharedClock | None = None,
+        transport: float = 0.0,
         count: int | None = None,
         seed: int = 0,
     ) -> Float[Tensor, "drawn features"]:
@@ -228,6 +230,9 @@ class TimeCourseFlow:
             Between the first and the last of them.
         clock
             Says how far along the way to the next visit the course is at this time; it is steady unless given.
+        transport
+            Share of the cells that come from linear transport between the two visits instead of from the flow. W2 and
+            MMD, squared, are convex: a mixture is at most as far from the truth as its members are on average.
         count
             How many cells; as many as the larger of the two visits unless given.
         seed
@@ -236,8 +241,11 @@ class TimeCourseFlow:
         Raises
         ------
         InputError
-            If the time is not within the course.
+            If the time is not within the course, or the share not within 0 and 1.
         """
+        if not 0 <= transport <= 1:
+            message = f"the share of transport is {transport}, expected 0 to 1"
+            raise InputError(message)
         before, after = course.around(time)
         if before == after:
             return course.visits[before][:count]
@@ -246,10 +254,11 @@ class TimeCourseFlow:
         ends = course.visits[before], course.visits[after]
         count = max(map(len, ends)) if count is None else count
         generator = sample_generator(seed, 0, stream=f"interpolation of {course.key} at {time}")
-        later = round(share * count)
+        plain = round(transport * count)
+        later = round(share * (count - plain))
         there = first + share * (last - first)
-        parts = []
-        for end, start, cells in ((ends[0], first, count - later), (ends[1], last, later)):
+        parts = [between(*ends, share, count=plain, marginal_weight=None, generator=generator)] if plain else []
+        for end, start, cells in ((ends[0], first, count - plain - later), (ends[1], last, later)):
             if cells == 0:
                 continue
             if start == there:

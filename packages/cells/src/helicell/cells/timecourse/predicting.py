@@ -30,6 +30,7 @@ def interpolate(
     times: Sequence[float],
     *,
     donors: Sequence[str] | None = None,
+    transport: float = 0.0,
     count: int | None = None,
     seed: int = 0,
     facts: Mapping[str, str] | None = None,
@@ -46,6 +47,8 @@ def interpolate(
         The times.
     donors
         Only these; all unless given.
+    transport
+        Share of the cells that come from linear transport; see `TimeCourseFlow.interpolate`.
     count
         Cells of each population; as many as the larger of the two visits around it unless given.
     seed
@@ -77,10 +80,10 @@ def interpolate(
             message = f"the time {time:g} is within none of the {len(chosen)} courses; give one between their visits"
             raise InputError(message)
         for course in within:
-            parts.append(model.interpolate(course, time, count=count, seed=seed))
+            parts.append(model.interpolate(course, time, transport=transport, count=count, seed=seed))
             frames.append(pd.DataFrame(_labels(course, time, columns), index=range(len(parts[-1]))))
     points = torch.cat(parts).numpy()
-    about = {"times": " ".join(f"{time:g}" for time in times), "seed": str(seed)}
+    about = {"times": " ".join(f"{time:g}" for time in times), "seed": str(seed), "transport": f"{transport:g}"}
     about |= installed_versions() | dict(facts or {})
     return build_anndata(
         np.asarray(steps.inverse(points), dtype=np.float32),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from helicell.core.errors import HelicellError, InputError
@@ -67,7 +67,7 @@ def minimise(
     )
     schedule = LambdaLR(optimiser, settings.rate_factor)
     average = ExponentialAverage(settings.average_decay)
-    current, averages = [parameter.detach() for parameter in parameters], []
+    current, averages = [parameter.detach() for parameter in parameters], list[Tensor]()
     losses: list[float] = []
     for step, batch in zip(range(settings.steps), batches, strict=False):
         loss = objective(batch, sample_generator(seed, step, stream="train/0"))["loss"]
