@@ -230,12 +230,16 @@ def _add_residue(atoms: _Atoms, name: str, backbone: list[tuple[Any, Any, Any]],
 
 def _extended_backbone(residues: int) -> list[tuple[Any, Any, Any]]:
     """Return N, CA, C of every residue and of the caps, whose first or last atoms do not exist."""
-    chain = [np.zeros(3), np.array([LENGTHS["N-CA"], 0.0, 0.0])]
-    chain.append(_extend(np.array([0.0, 1.0, 0.0]), *chain, LENGTHS["CA-C"], ANGLES["N-CA-C"], 180.0))
+    first, second = np.zeros(3), np.array([LENGTHS["N-CA"], 0.0, 0.0])
+    third = _extend(np.array([0.0, 1.0, 0.0]), first, second, LENGTHS["CA-C"], ANGLES["N-CA-C"], 180.0)
+    chain = [first, second, third]
     for _ in range(residues + 1):
-        chain.append(_extend(*chain[-3:], LENGTHS["C-N"], ANGLES["CA-C-N"], START_PSI))
-        chain.append(_extend(*chain[-3:], LENGTHS["N-CA"], ANGLES["C-N-CA"], 180.0))
-        chain.append(_extend(*chain[-3:], LENGTHS["CA-C"], ANGLES["N-CA-C"], START_PHI))
+        for bond, angle, torsion in (
+            ("C-N", "CA-C-N", START_PSI),
+            ("N-CA", "C-N-CA", 180.0),
+            ("CA-C", "N-CA-C", START_PHI),
+        ):
+            chain.append(_extend(chain[-3], chain[-2], chain[-1], LENGTHS[bond], ANGLES[angle], torsion))
     return [(chain[i], chain[i + 1], chain[i + 2]) for i in range(0, len(chain), 3)]
 
 
