@@ -165,7 +165,8 @@ def move(
     if model.network.growth is not None:
         obs[GROWTH] = growth
     about = {"condition": condition, "seed": str(seed), "steps": str(steps or model.settings.steps)}
-    about |= {"guidance": f"{guidance:g}", "noise": f"{noise:g}"} | installed_versions() | dict(facts or {})
+    about |= {"guidance": f"{guidance:g}", "noise": f"{noise:g}", "share of the flow": f"{model.share:.3f}"}
+    about |= installed_versions() | dict(facts or {})
     provenance = Provenance(columns, model.trained_on, preprocessing.settings, about)
     return Moved(cells, obs, provenance.to_uns(), preprocessing)
 
