@@ -21,6 +21,7 @@ from helicell.core.samplers.discrete import (
     tabulate,
 )
 from helicell.core.samplers.discrete.environment import checked_log_reward
+from helicell.core.samplers.discrete.exact import exact_flow
 
 
 def visited(environment):
@@ -224,3 +225,13 @@ def test_an_environment_moves_its_tensors():
     environment = HyperGrid(2, 3).to("cpu")
     assert environment.device == torch.device("cpu")
     assert environment.reward_table.dtype == DOUBLE
+
+
+@pytest.mark.parametrize("size", [3, (1, 3)], ids=["full", "of two sizes"])
+def test_completions_are_flows_without_rewards(size):
+    """What sets know of their flows from the graph alone is the exact flow if all rewards are one."""
+    environment = SetEnvironment(5, size, lambda sets: torch.zeros(len(sets), dtype=torch.float64))
+    table, states = tabulate(environment)
+    expected = exact_flow(table).log_flow.float()
+    torch.testing.assert_close(environment.log_completions(states), expected, rtol=1e-5, atol=1e-5)
+    assert not environment.log_completions(states)[environment.terminal(states)].any()

@@ -92,6 +92,15 @@ class Environment(ABC):
         )
         raise InputError(message)
 
+    def log_completions(self, states: States) -> Float[Tensor, " batch"]:
+        """Return the part of the log flows that is known of the graph alone, zero in terminal states.
+
+        Good is the log flow that states would have if all rewards were one and backward actions uniform: how many ways
+        there are to complete an object. The networks of the objectives with flows learn what is beyond it. Zero unless
+        redefined.
+        """
+        return torch.zeros(len(states), device=self.device)
+
     def forbidden(self, states: States) -> Bool[Tensor, "batch actions"]:
         """Return which actions are not allowed."""
         return ~self.allowed(states)

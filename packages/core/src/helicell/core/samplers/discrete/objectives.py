@@ -99,12 +99,14 @@ def walk_flows(
     if name in FORWARD_LOOKING:
         return forward_looking_flows(environment, walks, scores)
     log_reward = _end_rewards(name, environment, walks, floor).to(scores.log_flow.dtype)
-    return torch.where(_last(walks), log_reward, scores.log_flow)
+    return torch.where(_last(walks), log_reward, scores.log_flow + _completions(environment, walks, scores))
 
 
 @cited("pan2023better")
 def forward_looking_flows(environment: Environment, walks: Walks, scores: WalkScores) -> Float[Tensor, "knots batch"]:
     """Return the log flows log F = log F~ + log-potential, with log F~ = 0 in terminal states.
+
+    Of log F~ the part that the graph alone gives, `log_completions`, is known as well.
 
     References
     ----------
@@ -112,7 +114,7 @@ def forward_looking_flows(environment: Environment, walks: Walks, scores: WalkSc
     """
     potential = checked_log_potential(environment, walks.states.flatten(0, 1)).view(scores.log_flow.shape)
     known = potential.to(scores.log_flow.dtype)
-    flows = scores.log_flow + known
+    flows = scores.log_flow + known + _completions(environment, walks, scores)
     ended = environment.terminal(walks.ends)
     return torch.where(_last(walks) & ended, known, flows)
 
@@ -159,6 +161,12 @@ def _end_rewards(name: str, environment: Environment, walks: Walks, floor: float
         message = f"the objective {name} needs whole walks, and these were cut; choose fl-db or fl-subtb"
         raise InputError(message)
     return checked_log_reward(environment, walks.ends, floor=floor)
+
+
+def _completions(environment: Environment, walks: Walks, scores: WalkScores) -> Tensor:
+    """Return what is known of the log flows of all states from the graph alone."""
+    known = environment.log_completions(walks.states.flatten(0, 1))
+    return known.view(scores.log_flow.shape).to(scores.log_flow.dtype)
 
 
 def _last(walks: Walks) -> Tensor:

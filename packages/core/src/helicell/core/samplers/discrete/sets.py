@@ -77,6 +77,7 @@ class SetEnvironment(Environment):
         self.actions = self.backward_actions = items + self.ends_by_stopping
         self.features = items
         self.longest = largest + self.ends_by_stopping
+        self._completions = _log_completions(items, smallest, largest)
 
     def sets(self, states: States) -> Bool[Tensor, "batch items"]:
         """Return which items are in."""
@@ -117,6 +118,10 @@ class SetEnvironment(Environment):
         if self._log_potential is None:
             return super().log_potential(states)
         return self._log_potential(self.sets(states))
+
+    def log_completions(self, states: States) -> Float[Tensor, " batch"]:
+        known = self._completions[self.sets(states).sum(dim=1)]
+        return known.masked_fill(states[:, -1], 0.0) if self.ends_by_stopping else known
 
     def describe(self, states: States) -> list[str]:
         return ["{" + ", ".join(self.members(row)) + "}" for row in self.sets(states)]
@@ -190,6 +195,20 @@ class AdditiveSets(SetEnvironment):
             tops = torch.cat((tops, with_item), dim=1).topk(count, dim=1).values
         found = tops[self.smallest :].flatten().sort(descending=True).values[:count]
         return found[found > none]
+
+
+def _log_completions(items: int, smallest: int, largest: int) -> Float[Tensor, " sizes"]:
+    """Return the log flow of a set of each size if all rewards were one: log sum_s C(n - m, s - m) / C(s, m)."""
+
+    def log_choose(n: Tensor, k: Tensor) -> Tensor:
+        return torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
+
+    count = torch.tensor(float(items), dtype=torch.float64)
+    found = []
+    for size in torch.arange(largest + 1, dtype=torch.float64):
+        ends = torch.arange(max(float(size), smallest), largest + 1, dtype=torch.float64)
+        found.append((log_choose(count - size, ends - size) - log_choose(ends, size)).logsumexp(dim=0))
+    return torch.stack(found).float()
 
 
 def _symmetric(weights: Tensor, largest: int) -> list[Tensor]:

@@ -55,6 +55,8 @@ class DiscreteTrainer:
         How many were done.
     walked
         How many walks were made forward, each of which cost one reward, or the potentials along it.
+    walks
+        Those that the last iteration learned from; None before the first.
     """
 
     def __init__(self, environment: Environment, settings: DiscreteSettings, *, policy: Policy | None = None) -> None:
@@ -70,6 +72,7 @@ class DiscreteTrainer:
         )
         self.log_z = nn.Parameter(torch.zeros((), device=environment.device))
         self.iteration = self.walked = 0
+        self.walks: Walks | None = None
         groups = [
             {"params": [p for p in self.policy.parameters() if p.requires_grad], "lr": settings.learning_rate},
             {"params": [self.log_z], "lr": settings.log_z_rate},
@@ -98,7 +101,7 @@ class DiscreteTrainer:
             group["lr"] = rate * settings.rate_factor(self.iteration)
         if self.memory is not None and self.iteration % settings.lag == 0:
             self.memory.refresh()
-        walks = self._walks(generator)
+        walks = self.walks = self._walks(generator)
         scores = score(self.policy, walks, memory=self.memory)
         if self.iteration == 0 and settings.first_guess:
             scores = self._first_guess(walks, scores)
@@ -139,7 +142,7 @@ class DiscreteTrainer:
             return float(self.log_z.detach())
         initial = self.environment.initial(1)
         with torch.no_grad():
-            flow = float(self.policy(initial).log_flow)
+            flow = float(self.policy(initial).log_flow) + float(self.environment.log_completions(initial))
         return flow + float(self.environment.log_potential(initial)) if objective in FORWARD_LOOKING else flow
 
     def _walks(self, generator: torch.Generator) -> Walks:
