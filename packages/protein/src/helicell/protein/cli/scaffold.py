@@ -25,7 +25,7 @@ def command(
         str | None, typer.Option("--length", "-l", help="Residues of the whole chain: 80, or 70-90.")
     ] = None,
     guidance: Annotated[
-        float, typer.Option(help="Weight of the gradient to the motif; 0 only holds it, in a third of the time.")
+        float, typer.Option(help="Weight of the gradient to the motif; 0 only holds it, in half the time.")
     ] = 2.0,
     count: conditioned.Count = 16,
     reward: conditioned.Reward = None,

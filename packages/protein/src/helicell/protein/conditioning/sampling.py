@@ -44,7 +44,7 @@ def condition(
     batch_size
         Samples made together; chosen by length unless given. It does not change the result.
     reward
-        What the backbones should have more of, from `parse_rewards`; makes sampling some three times as long.
+        What the backbones should have more of, from `parse_rewards`; makes sampling about twice as long.
     options
         Steps and schedules; trajectories are not kept.
 

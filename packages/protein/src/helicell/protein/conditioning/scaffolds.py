@@ -54,7 +54,7 @@ class Scaffold:
     total
         Least and greatest length of a chain; any that the contig allows unless given.
     guidance
-        Weight of the gradient towards the motif; 0 only holds it, at a third of the time.
+        Weight of the gradient towards the motif; 0 only holds it, in half the time.
     """
 
     motif: Motif
