@@ -41,13 +41,14 @@ def coarse(shares: Float[Tensor, "points points"]) -> Float[Tensor, "cells cells
 
 
 def kullback_leibler(shares: Float[Tensor, "cells cells"], reference: Float[Tensor, "cells cells"]) -> float:
-    """Return the divergence of a map from a reference that is nowhere zero, in nat."""
-    return float(torch.special.xlogy(shares, shares / reference).sum())
+    """Return the divergence of a map from a reference in nat; infinite if that is zero where the map is not."""
+    held = shares > 0
+    return float((shares[held] * (shares[held] / reference[held]).log()).sum())
 
 
 def jensen_shannon(one: Float[Tensor, "cells cells"], other: Float[Tensor, "cells cells"]) -> float:
     """Return the Jensen-Shannon divergence of two maps in nat, from 0 to log 2."""
-    middle = ((one + other) / 2).clamp_min(1e-300)
+    middle = (one + other) / 2
     return 0.5 * (kullback_leibler(one, middle) + kullback_leibler(other, middle))
 
 
