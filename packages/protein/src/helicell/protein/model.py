@@ -71,7 +71,7 @@ def default_model(steps: int | None = None) -> str:
 
     It is said in the log when it is the rectified one.
     """
-    if steps is None or steps >= FEW_STEPS or RECTIFIED not in embedded_models():
+    if steps is None or not 1 <= steps < FEW_STEPS or RECTIFIED not in embedded_models():
         return EMBEDDED
     log.info("fewer than %d steps: sampling the model %s; name another with --model", FEW_STEPS, RECTIFIED)
     return RECTIFIED
