@@ -1,10 +1,9 @@
 """Which backbones are kept: a condition on what is measured on each, as "clashes == 0 and novelty < 0.6".
 
-The names are those of the columns of `helicell protein evaluate`, as far as one backbone tells them by itself, and:
-
-clashes   pairs of CA atoms and of backbone atoms that are too near, together
-novelty   TM-score to the nearest chain of a store, by the length of the backbone; searched for only where the rest of
-          the condition, read from left to right, leaves it open
+The names are those of the columns of `helicell protein evaluate`, as far as one backbone tells them by itself, and two
+short ones. `clashes` counts the pairs of CA atoms and of backbone atoms that are too near, together. `novelty` is the
+TM-score to the nearest chain of a store, by the length of the backbone; it is searched for only where the rest of the
+condition, read from left to right, leaves it open.
 """
 
 from __future__ import annotations
