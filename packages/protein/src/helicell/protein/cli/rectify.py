@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Rectify a model: sample pairs of noise and backbone, and train once more on those that are sound.
 
-    The new model goes nearly straight from noise to backbone, so that ten steps do nearly what fifty did. Without a settings
-    file it repeats the recipe of the embedded model `rectified`.
+    The new model goes nearly straight from noise to backbone, so that ten steps do nearly what fifty did. Without a
+    settings file it repeats the recipe of the embedded model `rectified`.
     """
     from helicell.core.runs.devices import choose_device
     from helicell.protein.chains.store import ChainStore
