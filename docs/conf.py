@@ -36,6 +36,8 @@ autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
+# Types are said in words, such as "sequence of str", in which Sphinx looks for attributes of that name.
+suppress_warnings = ["ref.python"]
 
 
 def setup(app: Any) -> None:
