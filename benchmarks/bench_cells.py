@@ -29,6 +29,7 @@ PREFIXES = {
     "simulated": ("simulated",),
     "time course": ("time course",),
 }
+WHOLE = "all of it"
 
 
 def main() -> None:
@@ -48,10 +49,11 @@ def main() -> None:
         for part, (futures, gather) in pending.items():
             rows[part] = gather([future.result() for future in futures])
     told |= dict.fromkeys(options.only, commit)
-    minutes = Row.at_most("all of it: minutes", (time.perf_counter() - began) / 60, 15)
     everything = [row for part in PARTS for row in rows[part]]
     if set(options.only) == set(PARTS):
-        everything.append(minutes)
+        everything.append(Row.at_most(f"{WHOLE}: minutes", (time.perf_counter() - began) / 60, 15))
+    else:
+        everything += kept[WHOLE]
     settings = {"workers": WORKERS, "threads of each": 1, "seconds of letters": options.seconds, "commits": told}
     write_results("cells", everything, settings)
 
@@ -102,13 +104,13 @@ def _time_course() -> list[Row]:
 
 def _earlier() -> tuple[dict[str, list[Row]], dict[str, Any]]:
     """Return the rows of an earlier file by part, and the commits that they are from."""
-    kept: dict[str, list[Row]] = {part: [] for part in PARTS}
+    kept: dict[str, list[Row]] = {part: [] for part in (*PARTS, WHOLE)}
     path = RESULTS / "cells.json"
     if not path.is_file():
         return kept, {}
     record = json.loads(path.read_text(encoding="utf-8"))
     for row in record["rows"]:
-        for part, prefixes in PREFIXES.items():
+        for part, prefixes in (PREFIXES | {WHOLE: (WHOLE,)}).items():
             if row["measure"].startswith(prefixes):
                 kept[part].append(Row(**row))
     return kept, record["settings"].get("commits", {})

@@ -5,7 +5,6 @@ control. A process of its own predicts a small file first, so that what is loade
 large one, into AnnData in memory and again straight into a file (`predict_to_file`).
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import Row
+from harness import Row, peak_memory
 
 CELLS, FEATURES = 1_000_000, 14
 WARM_CELLS, TRAINED_CELLS = 20_000, 8_000
@@ -22,7 +21,7 @@ BLOCK = 50_000
 STEPS = 1
 # What a million cells of 14 features are in one table of 32-bit numbers.
 TABLE_MB = CELLS * FEATURES * 4 / 1e6
-GOAL_MB = 1000.0
+GOAL_MIB = 1000.0
 DONORS = ("A", "B", "C", "D")
 
 
@@ -37,8 +36,8 @@ def rows() -> list[Row]:
     title = f"predicted {CELLS:,} cells of {FEATURES} features"
     return [
         Row(f"{title}: a table of them", TABLE_MB, "MB"),
-        Row.at_most(f"{title}: memory grows by, into AnnData", found["memory"], GOAL_MB, unit="MB"),
-        Row.at_most(f"{title}: memory grows by, into a file", found["file"], GOAL_MB, unit="MB"),
+        Row.at_most(f"{title}: memory grows by, into AnnData", found["memory"], GOAL_MIB, unit="MiB"),
+        Row.at_most(f"{title}: memory grows by, into a file", found["file"], GOAL_MIB, unit="MiB"),
     ]
 
 
@@ -71,7 +70,7 @@ def _asked(way: str, folder: str) -> float:
 
 
 def _measure(way: str, folder: Path) -> float:
-    """Return the growth of the peak of memory in this process, in MB."""
+    """Return the growth of the peak of memory in this process, in MiB."""
     import torch
 
     from helicell.cells import Columns, PopulationFlow, PopulationFlowSettings, read_populations
@@ -83,9 +82,9 @@ def _measure(way: str, folder: Path) -> float:
     )
     model = PopulationFlow.fit(read_populations(folder / "trained.h5ad", columns), settings)
     _predict(model, way, folder / "warm.h5ad")
-    before = _peak()
+    before = peak_memory()
     _predict(model, way, folder / "million.h5ad")
-    return _peak() - before
+    return peak_memory() - before
 
 
 def _predict(model, way: str, file: Path) -> None:  # type: ignore[no-untyped-def]
@@ -96,11 +95,6 @@ def _predict(model, way: str, file: Path) -> None:  # type: ignore[no-untyped-de
     else:
         predicted = model.predict(file, "drug", steps=STEPS)
         assert np.isfinite(predicted.X).all()
-
-
-def _peak() -> float:
-    """Return the most memory that this process had so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
