@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from helicell.core.errors import InputError
 from helicell.core.paths import GeodesicPath
 from helicell.core.runs.devices import choose_precision
 from helicell.core.runs.seeds import sample_generator, sample_seed
+from helicell.core.runs.settings import Settings
 from helicell.core.spaces import Point
 from helicell.protein.flow import backbone_path, noise_frames
 from helicell.protein.frames import Frames, backbone_from_frames, centred
@@ -115,6 +116,12 @@ class SamplingOptions:
     rotation_schedule: str | None = None
     precision: str = "auto"
     trajectory: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings, *, trajectory: bool = False) -> SamplingOptions:
+        """Return the options that the settings of a job name as these do; the others are as the model's card says."""
+        values = {field.name: getattr(settings, field.name) for field in fields(cls) if hasattr(settings, field.name)}
+        return cls(**values | {"trajectory": trajectory})
 
 
 COMPACT_OPTIONS = ("rotation_exponent", "rotation_speed", "finer_at_data", "steric_sweeps", "from_noise")

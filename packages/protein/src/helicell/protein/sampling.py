@@ -253,14 +253,4 @@ def read_noise(path: Path) -> Frames:
 
 
 def _options(settings: SamplingSettings) -> SamplingOptions:
-    return SamplingOptions(
-        steps=settings.steps,
-        noise_scale=settings.noise_scale,
-        rotation_exponent=settings.rotation_exponent,
-        rotation_speed=settings.rotation_speed,
-        finer_at_data=settings.finer_at_data,
-        steric_sweeps=settings.steric_sweeps,
-        rotation_schedule=settings.rotation_schedule,
-        precision=settings.precision,
-        trajectory=settings.trajectory,
-    )
+    return SamplingOptions.of(settings, trajectory=settings.trajectory)

@@ -52,12 +52,7 @@ class ConditionSettings(Settings):
 
     def options(self) -> SamplingOptions:
         """Return how to sample."""
-        return SamplingOptions(
-            steps=self.steps,
-            noise_scale=self.noise_scale,
-            steric_sweeps=self.steric_sweeps,
-            precision=self.precision,
-        )
+        return SamplingOptions.of(self)
 
 
 class ScaffoldSettings(ConditionSettings):

@@ -60,16 +60,7 @@ def check_pair_settings(settings: PairSettings) -> None:
 
 def pair_options(settings: PairSettings) -> SamplingOptions:
     """Return how the flow is followed to make pairs."""
-    return SamplingOptions(
-        steps=settings.steps,
-        noise_scale=settings.noise_scale,
-        rotation_exponent=settings.rotation_exponent,
-        rotation_speed=settings.rotation_speed,
-        finer_at_data=settings.finer_at_data,
-        steric_sweeps=settings.steric_sweeps,
-        precision=settings.precision,
-        trajectory=True,
-    )
+    return SamplingOptions.of(settings, trajectory=True)
 
 
 def sample_pairs(
